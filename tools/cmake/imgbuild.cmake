@@ -11,6 +11,11 @@ target_compile_options(
   INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
             -Woverloaded-virtual -Wcast-qual -Wundef -Werror
             -fno-strict-aliasing)
+# g++ 12 sees overlaps in every `"literal" + std::string` (GCC bug 105651).
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION
+                                            VERSION_LESS 13)
+  target_compile_options(imgbuild_settings INTERFACE -Wno-restrict)
+endif()
 target_compile_definitions(imgbuild_settings INTERFACE _FILE_OFFSET_BITS=64)
 
 set(IMGBUILD_SANITIZE "" CACHE STRING "address;undefined or thread")
