@@ -25,10 +25,12 @@ struct ProcessOptions {
   int stderr_fd = -1;
   // Further descriptors that the child keeps, under the same numbers.
   std::vector<int> keep_fds;
-  std::string cwd;         // empty: the parent's
+  std::string cwd;  // empty: the parent's
   bool new_session = false;
-  // Runs in the child between fork and exec. Async-signal-safe code only;
-  // a non-zero return is an errno that Start() reports.
+  // Runs in the child between fork and exec, after stdio is in place and before
+  // the change to `cwd`; other descriptors are still open. Async-signal-safe
+  // code only; a non-zero return is an errno that Start() reports. Start()
+  // returns after exec, so this must not wait for its caller.
   std::function<int()> before_exec;
 };
 
@@ -43,20 +45,25 @@ struct ExitStatus {
 class Process {
  public:
   // Throws Error when the program cannot be started (the errno of exec is
-  // passed back through a pipe). The child gets PDEATHSIG SIGKILL.
+  // passed back through a pipe). The child gets PDEATHSIG SIGKILL, which means
+  // that it dies with the *thread* that called Start(). Its signals are all
+  // unblocked and at their defaults.
   static Process Start(const ProcessOptions& options);
   Process(Process&& other) noexcept;
   Process& operator=(Process&& other) noexcept;
   ~Process();  // SIGKILL and reap, if still running
 
   pid_t pid() const { return pid_; }
+  // May be called again: the status is kept.
   ExitStatus Wait();
   std::optional<ExitStatus> TryWait();
   void Kill(int signal) noexcept;
 
  private:
   explicit Process(pid_t pid) : pid_(pid) {}
+  void End() noexcept;
   pid_t pid_ = -1;
+  std::optional<ExitStatus> status_;  // once it was reaped
 };
 
 struct CommandResult {
@@ -64,14 +71,16 @@ struct CommandResult {
   std::string out;
   std::string err;
 };
-// Runs to the end with `input` on stdin and both outputs captured (each cut at
-// `cap` bytes). Cancellation kills it and throws kInterrupted.
+// Runs to the end with `input` on stdin (when empty: options.stdin_fd) and both
+// outputs captured, each cut at `cap` bytes. It ends with the child, even when
+// a grandchild keeps an output open. Cancellation kills the child (with
+// new_session its whole process group) and throws kInterrupted.
 CommandResult RunCommand(const ProcessOptions& options,
-                         const std::string& input = "",
-                         size_t cap = 1 << 20,
+                         const std::string& input = "", size_t cap = 1 << 20,
                          const CancelToken* cancel = nullptr);
 
-// The absolute path of `program` in PATH (plus /usr/sbin and /sbin), if any.
+// The absolute path of `program` in PATH (plus /usr/sbin and /sbin), if any;
+// PATH's relative entries are passed over.
 std::optional<std::string> FindProgram(const std::string& program);
 
 }  // namespace imgbuild
