@@ -1,0 +1,43 @@
+// From a directory in overlay form (the upper directory of a step) to the
+// entries of a layer.
+#ifndef IMGBUILD_LAYER_DIFF_H_
+#define IMGBUILD_LAYER_DIFF_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "imgbuild/layer/entry.h"
+#include "imgbuild/util/cancel.h"
+#include "imgbuild/util/file_tree.h"
+#include "imgbuild/util/io.h"
+
+namespace imgbuild::layer {
+
+struct DiffOptions {
+  // Modification times later than this are set to it.
+  int64_t epoch = 0;
+  std::string opaque_xattr = "trusted.overlay.opaque";
+};
+
+// Calls `emit` for each entry in writer order. `content` is null unless the
+// entry is a file, and is valid during the call only.
+//  - character device 0:0 -> ".wh.NAME" (dropped when `lower` has no NAME);
+//  - the opaque attribute -> ".wh..wh..opq" (dropped when lower has nothing
+//    there);
+//  - a directory that exists in `lower` with the same mode, owner and xattrs
+//    and below which nothing is emitted is dropped: overlay made it on the way
+//    to something that is gone again;
+//  - hard links: the first name in order is the file, later ones are links;
+//  - overlay's own attributes, the root itself and sockets are never emitted;
+//  - whiteouts and opaque markers carry the epoch, mode 0, owner 0.
+// A step that changed nothing emits nothing.
+void EmitUpper(int upper_fd, const FileTree& lower, const DiffOptions& options,
+               const std::function<void(const Entry& entry, Reader* content)>&
+                   emit,
+               const CancelToken& cancel = {});
+
+}  // namespace imgbuild::layer
+
+#endif  // IMGBUILD_LAYER_DIFF_H_

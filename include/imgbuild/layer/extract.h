@@ -1,0 +1,59 @@
+// The one routine that puts an archive's entries on disk: pull, load, ADD and
+// cache restore all use it. fd-relative; parents resolve inside the root as
+// the kernel would after chroot, the last component and link targets are kept
+// verbatim. Odd archives are contained, not refused.
+#ifndef IMGBUILD_LAYER_EXTRACT_H_
+#define IMGBUILD_LAYER_EXTRACT_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "imgbuild/layer/entry.h"
+#include "imgbuild/layer/tar_reader.h"
+#include "imgbuild/util/cancel.h"
+#include "imgbuild/util/io.h"
+
+namespace imgbuild::layer {
+
+enum class WhiteoutForm {
+  kOverlay,   // character device 0:0 and the opaque xattr: a layer on its own
+  kApply,     // delete what is below: a tree that is built up in place
+  kVerbatim,  // ".wh.x" is an ordinary name (ADD of a tar archive)
+};
+
+struct ExtractOptions {
+  WhiteoutForm whiteouts = WhiteoutForm::kOverlay;
+  // "trusted.overlay.opaque" with root, "user.overlay.opaque" inside a user
+  // namespace.
+  std::string opaque_xattr = "trusted.overlay.opaque";
+  // Ownership and device nodes that cannot be made are an error, unless this
+  // is set (single-id rootless).
+  bool tolerate_ownership = false;
+  TarLimits limits;
+};
+
+struct ExtractResult {
+  uint64_t entries = 0;
+  uint64_t bytes = 0;  // of file data
+  // Directories that the archive only implies (made as 0755 root): on overlay
+  // their metadata must come from the layers below. Sorted.
+  std::vector<std::string> implied_directories;
+  // Hard links whose target is not in this archive: with kOverlay they point
+  // into a layer below. Pairs of (new name, target), both clean. Not created.
+  struct LowerLink {
+    std::string path;
+    std::string target;
+  };
+  std::vector<LowerLink> lower_links;
+};
+
+// Extracts an uncompressed tar stream below root_fd (an existing directory).
+// On Error the tree is half-made and the caller discards it.
+ExtractResult Extract(Reader& tar, int root_fd, const ExtractOptions& options,
+                      const CancelToken& cancel = {});
+
+}  // namespace imgbuild::layer
+
+#endif  // IMGBUILD_LAYER_EXTRACT_H_

@@ -1,0 +1,67 @@
+// Writes a layer: entries in, tar -> DiffId and compressed blob -> digest out,
+// in one pass. The bytes are a function of the entries alone.
+//
+// Layer format 1
+//   tar:   ustar headers, PAX records only where ustar cannot say it (long or
+//          non-ASCII names and targets, sizes and ids that do not fit,
+//          sub-second times never: times are whole seconds, xattrs as
+//          SCHILY.xattr.*), PAX keys sorted, no user or group names, no atime
+//          or ctime, directories end in "/", entries strictly ascending by
+//          bytes of the path, two zero blocks at the end.
+//   cuts:  the stream is cut into members where an entry begins, when
+//          hash64(path) mod 2^20 < bytes of the entry in the tar, and inside an
+//          entry's data every 1 MiB counted from the entry's first byte. A cut
+//          depends on that entry alone, so a changed file changes its own
+//          member only, and any number of threads gives the same bytes.
+//   gzip:  one member a cut, libdeflate level kGzipLevel, mtime 0, OS 255.
+//   zstd:  one frame a cut, level 3, content size and checksum off.
+// The encoders are linked statically; golden tests pin the bytes.
+#ifndef IMGBUILD_LAYER_LAYER_WRITER_H_
+#define IMGBUILD_LAYER_LAYER_WRITER_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "imgbuild/layer/entry.h"
+#include "imgbuild/oci/digest.h"
+#include "imgbuild/oci/manifest.h"
+#include "imgbuild/util/io.h"
+#include "imgbuild/util/thread_pool.h"
+
+namespace imgbuild::layer {
+
+inline constexpr int kLayerFormat = 1;
+inline constexpr int kGzipLevel = 3;
+
+struct WrittenLayer {
+  oci::DiffId diff_id;
+  oci::Digest digest;  // of the compressed blob
+  uint64_t size = 0;   // of the compressed blob
+  uint64_t tar_size = 0;
+};
+
+class LayerWriter {
+ public:
+  // Compressed bytes go to `blob`, in order, from the thread that calls Add or
+  // Finish. `pool` compresses; at most a few members per thread are in flight,
+  // so memory is flat. Both must outlive the writer.
+  LayerWriter(Writer& blob, ThreadPool& pool,
+              oci::Compression compression = oci::Compression::kGzip);
+  ~LayerWriter();
+  // REQUIRES: entry.path is greater than the one before (programming error
+  // otherwise: throws). `content` has exactly entry.size bytes for a file
+  // (Error(kHost) "changed while it was read" otherwise), is ignored for
+  // everything else and may be null there.
+  void Add(const Entry& entry, Reader* content);
+  // How many entries were added.
+  uint64_t entries() const;
+  WrittenLayer Finish();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace imgbuild::layer
+
+#endif  // IMGBUILD_LAYER_LAYER_WRITER_H_

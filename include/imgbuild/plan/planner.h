@@ -1,0 +1,51 @@
+// AST -> BuildGraph: stages, target, ARG and ENV scopes, pruning of unused
+// stages, configs. Pure: no I/O, no clock, no threads; the world is asked
+// through ImageResolver.
+#ifndef IMGBUILD_PLAN_PLANNER_H_
+#define IMGBUILD_PLAN_PLANNER_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "imgbuild/dockerfile/ast.h"
+#include "imgbuild/plan/build_graph.h"
+#include "imgbuild/plan/resolver.h"
+
+namespace imgbuild::plan {
+
+struct PlanOptions {
+  std::map<std::string, std::string> build_args;
+  std::string target;  // "" is the last stage
+  oci::Platform target_platform;
+  oci::Platform build_platform;
+  // Unset: the base image's `created`, else kDefaultEpoch.
+  std::optional<int64_t> source_date_epoch;
+  // --build-context NAME=VALUE, values as typed.
+  std::map<std::string, std::string> named_contexts;
+  std::map<std::string, std::string> labels;  // --label
+  std::string network = "default";            // --network
+  std::vector<std::pair<std::string, std::string>> extra_hosts;
+  uint64_t shm_bytes = 0;
+  std::vector<std::string> ulimits;
+  std::string cgroup_parent;
+  std::set<std::string> entitlements;  // --allow
+  bool no_cache = false;
+  std::set<std::string> no_cache_stages;  // --no-cache-filter
+};
+
+// 1980-01-01T00:00:00Z: the earliest time a zip or FAT can hold.
+inline constexpr int64_t kDefaultEpoch = 315532800;
+
+// Throws Error(kDockerfile) with a place; errors of the resolver come through
+// with the place added.
+BuildGraph Plan(const dockerfile::Dockerfile& file, const PlanOptions& options,
+                ImageResolver& resolver);
+
+}  // namespace imgbuild::plan
+
+#endif  // IMGBUILD_PLAN_PLANNER_H_

@@ -1,0 +1,38 @@
+// What planning must know about the world, asked through interfaces that plan
+// owns and higher modules implement: names become digests and configs.
+#ifndef IMGBUILD_PLAN_RESOLVER_H_
+#define IMGBUILD_PLAN_RESOLVER_H_
+
+#include <string>
+#include <vector>
+
+#include "imgbuild/oci/image_config.h"
+#include "imgbuild/oci/manifest.h"
+#include "imgbuild/oci/reference.h"
+
+namespace imgbuild::plan {
+
+// A base image, pinned: everything a plan needs of it.
+struct ResolvedImage {
+  oci::Reference name;   // as evaluated from the Dockerfile
+  oci::Digest target;    // what the name stands for: an index or a manifest
+  oci::Digest manifest;  // the platform's manifest
+  oci::Digest config_digest;
+  oci::ImageConfig config;
+  std::vector<oci::Descriptor> layers;  // same order as config.diff_ids
+};
+
+class ImageResolver {
+ public:
+  virtual ~ImageResolver() = default;
+  // The same arguments give the same answer during one plan. Throws Error
+  // (kRegistry, kPolicy); the planner attaches the place.
+  virtual ResolvedImage Resolve(const oci::Reference& reference,
+                                const oci::Platform& platform) = 0;
+  // Told early about names that will be asked for, to overlap the requests.
+  virtual void Prefetch(const oci::Reference&, const oci::Platform&) {}
+};
+
+}  // namespace imgbuild::plan
+
+#endif  // IMGBUILD_PLAN_RESOLVER_H_

@@ -1,0 +1,105 @@
+// The distribution-spec client: one for build, pull, push, lock and cache.
+// Every byte is verified against its digest before anybody can name it;
+// requests are retried with back-off, bodies resumed by Range; credentials go
+// to the configured host only.
+#ifndef IMGBUILD_REGISTRY_CLIENT_H_
+#define IMGBUILD_REGISTRY_CLIENT_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "imgbuild/oci/manifest.h"
+#include "imgbuild/oci/reference.h"
+#include "imgbuild/registry/config.h"
+#include "imgbuild/registry/transport.h"
+#include "imgbuild/util/cancel.h"
+#include "imgbuild/util/clock.h"
+#include "imgbuild/util/io.h"
+
+namespace imgbuild::registry {
+
+struct ClientOptions {
+  unsigned max_attempts = 5;
+  unsigned per_host_connections = 6;
+  // Foreign layers may be fetched from their own urls.
+  bool allow_foreign_urls = false;
+  std::function<void(const std::string&)> warn;  // Warning: headers, fall-backs
+};
+
+// A blob being received. Begin() is told where the bytes start again: 0 for a
+// fresh start (drop what came before), else the number of bytes kept.
+class BlobSink : public Writer {
+ public:
+  // Bytes already there from an earlier, broken attempt (other runs too).
+  virtual uint64_t Resume() { return 0; }
+  virtual void Restart() = 0;
+};
+
+// A blob being sent; read again from any offset after a broken chunk.
+class BlobSource {
+ public:
+  virtual ~BlobSource() = default;
+  virtual uint64_t size() const = 0;
+  virtual std::unique_ptr<Reader> ReadFrom(uint64_t offset) = 0;
+};
+
+enum class PushOutcome { kUploaded, kExists, kMounted };
+
+// Thread-safe.
+class Client {
+ public:
+  virtual ~Client() = default;
+
+  // Name -> descriptor (digest, size, media type): one HEAD, or a GET when the
+  // registry does not answer that well. A reference with a digest asks for the
+  // digest. Throws Error(kRegistry): `manifest for NAME not found: …`.
+  virtual oci::Descriptor Resolve(const oci::Reference& reference,
+                                  const CancelToken& cancel) = 0;
+  // The manifest or index itself; by digest when the reference has one.
+  virtual oci::Document FetchDocument(const oci::Reference& reference,
+                                      const CancelToken& cancel) = 0;
+  // A verified small blob (a config).
+  virtual std::string FetchSmallBlob(const oci::Repository& repository,
+                                     const oci::Descriptor& descriptor,
+                                     size_t cap, const CancelToken& cancel) = 0;
+  // Streams a blob. Returns only when size and digest of everything written
+  // are right. The sink must not publish before.
+  virtual void FetchBlob(const oci::Repository& repository,
+                         const oci::Descriptor& descriptor, BlobSink& sink,
+                         const CancelToken& cancel) = 0;
+
+  virtual bool BlobExists(const oci::Repository& repository,
+                          const oci::Digest& digest,
+                          const CancelToken& cancel) = 0;
+  // Uploads unless it is there; tries a mount from `mount_from` (same host)
+  // first.
+  virtual PushOutcome PushBlob(
+      const oci::Repository& repository, const oci::Descriptor& descriptor,
+      BlobSource& source, const std::vector<oci::Repository>& mount_from,
+      const std::function<void(uint64_t sent)>& progress,
+      const CancelToken& cancel) = 0;
+  // PUT of the exact bytes, under the tag or the digest of `reference`.
+  // Verifies the digest the registry reports.
+  virtual void PushDocument(const oci::Reference& reference,
+                            const oci::Document& document,
+                            const CancelToken& cancel) = 0;
+  virtual std::vector<std::string> ListTags(const oci::Repository& repository,
+                                            const CancelToken& cancel) = 0;
+  // GET /v2/ with these credentials: for `login`.
+  virtual void CheckCredentials(const std::string& host,
+                                const Credentials& credentials,
+                                const CancelToken& cancel) = 0;
+};
+
+// All arguments must outlive the client.
+std::unique_ptr<Client> NewClient(HttpTransport& transport, HostConfig& hosts,
+                                  CredentialSource& credentials, Clock& clock,
+                                  ClientOptions options = {});
+
+}  // namespace imgbuild::registry
+
+#endif  // IMGBUILD_REGISTRY_CLIENT_H_

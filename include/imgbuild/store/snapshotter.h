@@ -1,0 +1,79 @@
+// Unpacked layers and the root file systems made of them. A layer is one
+// directory in overlay form, keyed by DiffId; overlayfs stacks them. Only this
+// module knows how a layer lies on disk.
+//
+//   unpack:  Begin() -> write below fd() -> Commit(diff_id): visible by rename
+//   read:    View(chain) -> FileTree, without any mount
+//   run:     Prepare(chain) -> Active: what to mount, where writes go
+//            -> Commit(diff_id): the upper directory becomes the layer, or
+//            destroy: it is gone
+#ifndef IMGBUILD_STORE_SNAPSHOTTER_H_
+#define IMGBUILD_STORE_SNAPSHOTTER_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "imgbuild/layer/extract.h"
+#include "imgbuild/oci/digest.h"
+#include "imgbuild/util/file_tree.h"
+#include "imgbuild/util/unique_fd.h"
+
+namespace imgbuild::store {
+
+// What a runtime mounts. Paths are absolute, `lower` has the topmost layer
+// first. No upper: read-only.
+struct OverlayMount {
+  std::vector<std::string> lower;
+  std::string upper;
+  std::string work;
+  bool user_xattr = false;  // inside a user namespace
+};
+
+// A layer being unpacked. Destroyed without Commit(): discarded.
+class PendingLayer {
+ public:
+  virtual ~PendingLayer() = default;
+  virtual int fd() const = 0;  // an empty directory
+  // Postcondition: the layer is present (also when somebody else was faster).
+  // Implied directories and lower links of `result` are kept beside it and
+  // resolved per chain when it is stacked.
+  virtual void Commit(const oci::DiffId& diff_id,
+                      const layer::ExtractResult& result) = 0;
+};
+
+// A writable root file system.
+class Active {
+ public:
+  virtual ~Active() = default;
+  virtual const OverlayMount& mount() const = 0;
+  virtual int upper_fd() const = 0;
+  // The layers below, merged: what EmitUpper compares with.
+  virtual std::shared_ptr<const FileTree> lower() const = 0;
+  // Publishes the upper directory as that layer. REQUIRES: unmounted.
+  virtual void Commit(const oci::DiffId& diff_id) = 0;
+};
+
+class Snapshotter {
+ public:
+  virtual ~Snapshotter() = default;
+  virtual bool Has(const oci::DiffId& diff_id) const = 0;
+  virtual std::unique_ptr<PendingLayer> Begin() = 0;
+  // REQUIRES for both: every layer of the chain (bottom first) is present:
+  // Error(kHost) naming the first that is not. The result keeps its layers
+  // from being pruned while it lives.
+  virtual std::shared_ptr<const FileTree> View(
+      const std::vector<oci::DiffId>& chain) = 0;
+  virtual std::unique_ptr<Active> Prepare(
+      const std::vector<oci::DiffId>& chain) = 0;
+  // Idempotent; a layer in use by a View or an Active (of any process) stays
+  // and false is returned.
+  virtual bool Remove(const oci::DiffId& diff_id) = 0;
+  virtual std::vector<oci::DiffId> List() const = 0;
+  // The attribute of opaque directories here.
+  virtual std::string opaque_xattr() const = 0;
+};
+
+}  // namespace imgbuild::store
+
+#endif  // IMGBUILD_STORE_SNAPSHOTTER_H_

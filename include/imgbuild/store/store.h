@@ -1,0 +1,84 @@
+// The directory where everything is kept, and the four parts of it. Several
+// processes may use one store at once; a dead process holds nothing.
+#ifndef IMGBUILD_STORE_STORE_H_
+#define IMGBUILD_STORE_STORE_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "imgbuild/context/context.h"
+#include "imgbuild/store/build_cache.h"
+#include "imgbuild/store/content_store.h"
+#include "imgbuild/store/image_store.h"
+#include "imgbuild/store/snapshotter.h"
+#include "imgbuild/util/clock.h"
+#include "imgbuild/util/fs.h"
+
+namespace imgbuild::store {
+
+// Bumped when old programs could no longer read the store.
+inline constexpr int kStoreVersion = 1;
+
+// What `prune` and `rmi` gave back.
+struct Swept {
+  std::vector<oci::Digest> blobs;
+  std::vector<oci::DiffId> layers;
+  uint64_t bytes = 0;
+};
+
+// Where a blob can be fetched again: the repositories it was seen in.
+struct BlobOrigin {
+  oci::Repository repository;
+};
+
+class Store {
+ public:
+  struct Options {
+    std::string root;  // created (0700) if need be
+    const Clock* clock = nullptr;
+  };
+  // $IMGBUILD_ROOT, else /var/lib/imgbuild as root, else
+  // $XDG_DATA_HOME/imgbuild.
+  static std::string DefaultRoot();
+  // Throws Error(kHost): not a store, newer version, wrong owner or mode
+  // (fixed where it can be), no permission, disk full.
+  static std::unique_ptr<Store> Open(const Options& options);
+  virtual ~Store() = default;
+
+  virtual ContentStore& content() = 0;
+  virtual Snapshotter& snapshots() = 0;
+  virtual ImageStore& images() = 0;
+  virtual BuildCache& cache() = 0;
+  virtual context::StatCacheStorage& stat_cache() = 0;
+
+  virtual const std::string& root() const = 0;
+  // A directory in tmp/ of this store: same file system, swept when its owner
+  // is dead.
+  virtual fs::TempDir NewTemp(const std::string& prefix) = 0;
+  // The directory of the cache mount `id` (hashed, never used as a path).
+  virtual std::string CacheMountDir(const std::string& id) = 0;
+
+  virtual void AddOrigin(const oci::Digest& blob,
+                         const oci::Repository& repository) = 0;
+  virtual std::vector<BlobOrigin> Origins(const oci::Digest& blob) = 0;
+
+  // Keeps everything that is in the store now or comes in from being swept,
+  // while the lease lives (a shared flock; sweeping takes it exclusively).
+  class Lease {
+   public:
+    virtual ~Lease() = default;
+  };
+  virtual std::unique_ptr<Lease> Hold() = 0;
+
+  // Removes blobs and layers that no image, no cache record (unless
+  // `drop_cache`), and no container needs. Waits for no one: returns nothing
+  // done when a lease is held elsewhere. REQUIRES: no own lease.
+  virtual Swept Sweep(bool drop_cache) = 0;
+};
+
+}  // namespace imgbuild::store
+
+#endif  // IMGBUILD_STORE_STORE_H_
