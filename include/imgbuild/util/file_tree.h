@@ -74,6 +74,13 @@ std::string ResolveInTree(const FileTree& tree, std::string_view path,
 std::optional<std::string> ReadFromTree(const FileTree& tree,
                                         std::string_view path, size_t cap);
 
+// openat2 with RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS: `path` never leads out
+// of root_fd. With follow_links false no component may be a link (ELOOP; with
+// O_PATH | O_NOFOLLOW a link in the last place is opened itself). An empty
+// UniqueFd with errno set on failure. Paths of any length.
+UniqueFd TryOpenBeneath(int root_fd, std::string_view path, int flags,
+                        bool follow_links = false);
+
 // A plain directory. The descriptor is duplicated.
 class DirTree : public FileTree {
  public:
