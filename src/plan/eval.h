@@ -1,0 +1,118 @@
+// The evaluation of one stage, shared by the files that hold one function an
+// instruction.
+#ifndef IMGBUILD_PLAN_EVAL_H_
+#define IMGBUILD_PLAN_EVAL_H_
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "plan/stages.h"
+
+namespace imgbuild::plan {
+
+// What a stage has come to after its latest instruction. A stage FROM another
+// starts from a copy of the other's state.
+struct StageState {
+  VertexIndex vertex = 0;
+  oci::ImageConfig config;
+  std::vector<ImageTemplate::Step> steps;
+  // Base ENV, then ENV and ARG in textual order: what words and RUN see.
+  Variables env;
+  // Declared ARGs in order, with their values: the "|N" prefix of history.
+  std::vector<std::pair<std::string, std::optional<std::string>>> args;
+  int64_t epoch = kDefaultEpoch;
+  oci::Platform platform;
+  bool cmd_set = false;  // by this stage: ENTRYPOINT then keeps it
+};
+
+// Everything a plan in the making shares.
+struct PlanContext {
+  const dockerfile::Dockerfile& file;
+  const PlanOptions& options;
+  ImageResolver& resolver;
+  const GlobalArgs& globals;
+  const StageTable& stages;
+  BuildGraph& graph;
+  std::map<size_t, StageState> done;          // evaluated stages
+  std::map<std::string, VertexIndex> images;  // by manifest digest
+};
+
+// Evaluates instructions against one state. Lives for one stage.
+class StageEvaluator {
+ public:
+  StageEvaluator(PlanContext& context, const StageInfo& info, StageState& state,
+                 size_t step_total);
+
+  void Evaluate(const dockerfile::Instruction& instruction);
+  // "[builder 1/4] ": numbers the next step.
+  std::string NextPrefix();
+
+ private:
+  void Do(const dockerfile::From&);
+  void Do(const dockerfile::Run& run);
+  void Do(const dockerfile::Copy& copy);
+  void Do(const dockerfile::Cmd& cmd);
+  void Do(const dockerfile::Entrypoint& entrypoint);
+  void Do(const dockerfile::Env& env);
+  void Do(const dockerfile::Label& label);
+  void Do(const dockerfile::Maintainer& maintainer);
+  void Do(const dockerfile::Expose& expose);
+  void Do(const dockerfile::User& user);
+  void Do(const dockerfile::Workdir& workdir);
+  void Do(const dockerfile::Volume& volume);
+  void Do(const dockerfile::StopSignal& signal);
+  void Do(const dockerfile::Healthcheck& check);
+  void Do(const dockerfile::Shell& shell);
+  void Do(const dockerfile::Arg& arg);
+  void Do(const dockerfile::OnBuild& trigger);
+
+  std::string Expand(const dockerfile::Word& word);
+  void WarnUnmatched(const std::set<std::string>& names,
+                     const SourceRange& range);
+  // The argv of a shell- or exec-form command under the current SHELL.
+  std::vector<std::string> Argv(const dockerfile::Command& command) const;
+  std::vector<std::string> WithShell(const std::string& text) const;
+  // "|2 A=1 B=2 /bin/sh -c …".
+  std::string HistoryOfRun(const std::vector<std::string>& args) const;
+
+  // A stage, a named context or an image that a flag names.
+  FileSource SourceFrom(const dockerfile::Word& from, bool allow_index,
+                        std::vector<VertexIndex>& inputs);
+  RunMount MakeMount(const dockerfile::RawMount& raw,
+                     std::vector<VertexIndex>& inputs);
+  std::string ResolveNetwork(const dockerfile::Run& run) const;
+  void RequireEntitlement(const std::string& name,
+                          const dockerfile::Word& word) const;
+
+  // Adds a vertex on top of the state and the history entry that goes with it.
+  void AddLayer(Op op, std::vector<VertexIndex> inputs,
+                const std::string& created_by);
+  void AddHistory(const std::string& created_by);
+
+  PlanContext& context_;
+  const StageInfo& info_;
+  StageState& state_;
+  const size_t step_total_;
+  size_t step_ = 0;
+  const dockerfile::Instruction* instruction_ = nullptr;
+  // Declared in this stage, with or without a value: not "undefined".
+  std::set<std::string> declared_args_;
+};
+
+// The state of a stage after its last instruction; evaluates it if need be.
+const StageState& EnsureStage(PlanContext& context, size_t index);
+
+// The vertex of an image, made once per manifest.
+VertexIndex ImageVertex(PlanContext& context, const oci::Reference& reference,
+                        const oci::Platform& platform, const std::string& stage,
+                        const std::string& prefix, const SourceRange& range);
+
+// The instruction in one line, for people.
+std::string StepText(const dockerfile::Instruction& instruction);
+
+}  // namespace imgbuild::plan
+
+#endif  // IMGBUILD_PLAN_EVAL_H_

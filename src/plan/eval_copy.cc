@@ -1,0 +1,167 @@
+// COPY and ADD.
+#include <fmt/format.h>
+
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/fs.h"
+#include "imgbuild/util/strings.h"
+
+#include "plan/eval.h"
+
+namespace imgbuild::plan {
+namespace {
+
+bool IsHttpUrl(std::string_view text) {
+  return text.starts_with("http://") || text.starts_with("https://");
+}
+
+// The forms that ADD takes for a git repository (dockerfile.md, ADD).
+bool IsGitUrl(std::string_view text) {
+  const std::string_view path = text.substr(0, text.find_first_of("#?"));
+  if (text.starts_with("git://") || text.starts_with("ssh://")) return true;
+  if (text.starts_with("git@")) return true;
+  if (text.starts_with("github.com/")) return true;
+  return IsHttpUrl(text) && path.ends_with(".git");
+}
+
+// COPY's destination: relative to WORKDIR, and a directory when it is written
+// as one.
+std::string Destination(const std::string& text, const std::string& workdir) {
+  const std::string joined =
+      text.starts_with('/') ? text : workdir + "/" + text;
+  std::string out = "/" + fs::CleanRelative(joined);
+  const bool directory = text.empty() || text == "." || text.ends_with('/') ||
+                         text.ends_with("/.") || text.ends_with("/..");
+  if (directory && !out.ends_with('/')) out += '/';
+  return out;
+}
+
+// "COPY --chmod=755 a b # buildkit".
+std::string History(const CopyOp& op, const std::string& destination) {
+  std::string text = op.is_add ? "ADD" : "COPY";
+  if (!op.chown.empty()) text += " --chown=" + op.chown;
+  if (!op.chmod.empty()) text += " --chmod=" + op.chmod;
+  if (op.link) text += " --link";
+  if (op.parents) text += " --parents";
+  for (const std::string& pattern : op.excludes)
+    text += " --exclude=" + pattern;
+  for (const CopyOp::Remote& remote : op.remotes) text += " " + remote.url;
+  for (const CopyOp::Pattern& pattern : op.patterns) text += " " + pattern.text;
+  for (const CopyOp::Inline& file : op.inlines) text += " <<" + file.name;
+  return text + " " + destination + " # buildkit";
+}
+
+}  // namespace
+
+FileSource StageEvaluator::SourceFrom(const dockerfile::Word& from,
+                                      bool allow_index,
+                                      std::vector<VertexIndex>& inputs) {
+  FileSource source;
+  const auto add_input = [&](VertexIndex vertex) {
+    source.kind = FileSource::Kind::kVertex;
+    source.vertex = static_cast<VertexIndex>(inputs.size());
+    inputs.push_back(vertex);
+  };
+  if (const auto stage =
+          context_.stages.FindSource(from, info_.index, allow_index)) {
+    add_input(EnsureStage(context_, *stage).vertex);
+    return source;
+  }
+  std::string name = from.text;
+  const auto named = context_.options.named_contexts.find(name);
+  if (named != context_.options.named_contexts.end()) {
+    constexpr std::string_view kImage = "docker-image://";
+    if (!named->second.starts_with(kImage)) {
+      source.context = name;
+      return source;
+    }
+    name = named->second.substr(kImage.size());
+  }
+  try {
+    const oci::Reference reference =
+        oci::Reference::Parse(name).WithDefaultTag();
+    add_input(ImageVertex(context_, reference, state_.platform,
+                          info_.display_name, "", from.range));
+  } catch (Error& error) {
+    error.At(from.range);
+    if (const auto near = Suggest(from.text, context_.stages.Names())) {
+      error.WithHint(fmt::format("did you mean the stage {}?", *near));
+    }
+    throw;
+  }
+  return source;
+}
+
+void StageEvaluator::Do(const dockerfile::Copy& copy) {
+  CopyOp op;
+  std::vector<VertexIndex> inputs;
+  op.is_add = copy.is_add;
+  op.unpack_archives = copy.is_add && copy.unpack.value_or(true);
+  op.unpack = copy.unpack;
+  op.keep_git_dir = copy.keep_git_dir.value_or(false);
+  op.link = copy.link;
+  op.parents = copy.parents;
+  if (copy.from) {
+    if (dockerfile::HasVariable(copy.from->text, context_.file.escape)) {
+      Error error(ErrorCode::kDockerfile,
+                  "variable expansion is not supported for --from");
+      error.At(copy.from->range)
+          .WithHint(fmt::format("define a new stage with FROM using a global "
+                                "ARG: FROM {} AS source, then --from=source",
+                                copy.from->text));
+      throw error;
+    }
+    op.source = SourceFrom(*copy.from, true, inputs);
+  }
+  for (const dockerfile::Word& word : copy.sources) {
+    const std::string text = Expand(word);
+    if (!IsHttpUrl(text) && !IsGitUrl(text)) {
+      op.patterns.push_back({text, word.range});
+      continue;
+    }
+    if (copy.is_add) {
+      op.remotes.push_back({text, IsGitUrl(text), word.range});
+      continue;
+    }
+    if (!IsHttpUrl(text) && !text.starts_with("git@")) {
+      op.patterns.push_back({text, word.range});  // a path after all
+      continue;
+    }
+    Error error(ErrorCode::kDockerfile, "source can't be a URL for COPY");
+    throw error.At(word.range)
+        .WithHint("ADD fetches URLs and git repositories");
+  }
+  for (const dockerfile::Heredoc& heredoc : copy.heredocs) {
+    std::string text = heredoc.body;
+    if (heredoc.expand) {
+      const dockerfile::ExpandResult expanded =
+          dockerfile::ExpandHeredoc(heredoc, state_.env.AsLookup());
+      WarnUnmatched(expanded.unmatched, heredoc.body_range);
+      text = expanded.text;
+    }
+    op.inlines.push_back({heredoc.name, text});
+  }
+  const std::string destination = Expand(copy.destination);
+  op.destination = Destination(destination, state_.config.working_dir);
+  op.destination_range = copy.destination.range;
+  if (copy.chown) {
+    op.chown = Expand(*copy.chown);
+    op.chown_range = copy.chown->range;
+  }
+  if (copy.chmod) op.chmod = Expand(*copy.chmod);
+  if (copy.checksum) op.checksum = Expand(*copy.checksum);
+  for (const dockerfile::Word& exclude : copy.excludes) {
+    op.excludes.push_back(exclude.text);
+  }
+  if (!op.checksum.empty() &&
+      (op.remotes.size() != 1 || !op.patterns.empty() || !op.inlines.empty())) {
+    Error error(ErrorCode::kDockerfile,
+                op.remotes.empty()
+                    ? "checksum requires an HTTP(S) or git source"
+                    : "checksum can't be specified for multiple sources");
+    throw error.At(copy.checksum->range);
+  }
+  const std::string history = History(op, destination);
+  AddLayer(std::move(op), std::move(inputs), history);
+}
+
+}  // namespace imgbuild::plan

@@ -1,0 +1,433 @@
+#include "imgbuild/plan/planner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "imgbuild/dockerfile/parser.h"
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/strings.h"
+
+#include "plan/eval.h"
+
+namespace imgbuild::plan {
+namespace {
+
+constexpr char kDefaultPath[] =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+VertexIndex AddVertex(BuildGraph& graph, Vertex vertex) {
+  graph.vertices.push_back(std::move(vertex));
+  return static_cast<VertexIndex>(graph.vertices.size() - 1);
+}
+
+// Every history entry that we add says when (the epoch) and who made it.
+oci::History MakeHistory(const StageState& state, std::string created_by,
+                         bool empty) {
+  oci::History history;
+  history.created = FormatRfc3339(state.epoch);
+  history.created_by = std::move(created_by);
+  history.comment = "buildkit.dockerfile.v0";
+  history.empty_layer = empty;
+  return history;
+}
+
+bool MakesStep(const dockerfile::Instruction& instruction) {
+  return std::holds_alternative<dockerfile::Run>(instruction.node) ||
+         std::holds_alternative<dockerfile::Copy>(instruction.node) ||
+         std::holds_alternative<dockerfile::Workdir>(instruction.node);
+}
+
+void UsePlatform(const PlanContext& context, const StageInfo& info,
+                 StageState& state) {
+  state.platform =
+      info.platform ? *info.platform : context.options.target_platform;
+}
+
+void StartFromScratch(PlanContext& context, const StageInfo& info,
+                      StageState& state, const std::string& prefix) {
+  state.epoch = context.options.source_date_epoch.value_or(kDefaultEpoch);
+  state.config.working_dir = "/";
+  state.config.SetEnv("PATH", kDefaultPath);
+  Vertex vertex;
+  vertex.op = ScratchOp{};
+  vertex.epoch = state.epoch;
+  vertex.platform = state.platform;
+  vertex.name = prefix + "FROM scratch";
+  vertex.stage = info.display_name;
+  vertex.range = info.stage->from.range;
+  state.vertex = AddVertex(context.graph, std::move(vertex));
+}
+
+void StartFromImage(PlanContext& context, const StageInfo& info,
+                    StageState& state, const std::string& prefix) {
+  const auto& from = std::get<dockerfile::From>(info.stage->from.node);
+  std::string name = info.base;
+  const auto named = context.options.named_contexts.find(name);
+  if (named != context.options.named_contexts.end()) {
+    constexpr std::string_view kImage = "docker-image://";
+    if (!named->second.starts_with(kImage)) {
+      Error error(ErrorCode::kDockerfile,
+                  fmt::format("the named context {} cannot be a base: {}",
+                              Quoted(name), named->second));
+      throw error.At(from.image.range)
+          .WithHint("FROM takes a named context of the form docker-image://…");
+    }
+    name = named->second.substr(kImage.size());
+  }
+  try {
+    const oci::Reference reference =
+        oci::Reference::Parse(name).WithDefaultTag();
+    state.vertex = ImageVertex(context, reference, state.platform,
+                               info.display_name, prefix, from.image.range);
+  } catch (Error& error) {
+    error.At(from.image.range);
+    if (error.hint().empty()) {
+      if (const auto near = Suggest(name, context.stages.Names())) {
+        error.WithHint(fmt::format("did you mean the stage {}?", *near));
+      }
+    }
+    throw;
+  }
+  const ResolvedImage& image =
+      std::get<ImageOp>(context.graph.vertices[state.vertex].op).image;
+  state.config = image.config;
+  state.epoch = kDefaultEpoch;
+  if (context.options.source_date_epoch) {
+    state.epoch = *context.options.source_date_epoch;
+  } else if (image.config.created) {
+    const auto created = ParseRfc3339(*image.config.created);
+    if (created && *created > 0) state.epoch = *created;
+  }
+  state.config.created.reset();
+  if (!state.config.Env("PATH")) state.config.SetEnv("PATH", kDefaultPath);
+}
+
+StageState StartStage(PlanContext& context, const StageInfo& info,
+                      const std::string& prefix) {
+  StageState state;
+  if (info.base_stage) {
+    state = EnsureStage(context, *info.base_stage);
+    state.cmd_set = false;
+    if (info.platform) state.platform = *info.platform;
+    return state;
+  }
+  UsePlatform(context, info, state);
+  if (ToLower(info.base) == "scratch") {
+    StartFromScratch(context, info, state, prefix);
+  } else {
+    StartFromImage(context, info, state, prefix);
+  }
+  for (const std::string& pair : state.config.env) {
+    const size_t eq = pair.find('=');
+    state.env.Set(pair.substr(0, eq),
+                  eq == std::string::npos ? "" : pair.substr(eq + 1));
+  }
+  return state;
+}
+
+// Triggers are located at the FROM line that runs them.
+std::vector<dockerfile::Instruction> Triggers(
+    const std::vector<std::string>& texts, const StageInfo& info) {
+  std::vector<dockerfile::Instruction> out;
+  for (const std::string& text : texts) {
+    try {
+      out.push_back(dockerfile::ParseTrigger(
+          std::make_shared<SourceFile>("ONBUILD of " + info.base, text)));
+    } catch (Error& error) {
+      error.While(fmt::format("while running the ONBUILD triggers of {} ({})",
+                              info.base, info.stage->from.range.ToString()));
+      throw;
+    }
+  }
+  return out;
+}
+
+StageState EvaluateStage(PlanContext& context, const StageInfo& info) {
+  size_t total = 1;
+  for (const dockerfile::Instruction& i : info.stage->instructions) {
+    total += MakesStep(i) ? 1 : 0;
+  }
+  const std::string from_prefix =
+      info.display_name.empty()
+          ? fmt::format("[1/{}] ", total)
+          : fmt::format("[{} 1/{}] ", info.display_name, total);
+  StageState state = StartStage(context, info, from_prefix);
+  const std::vector<dockerfile::Instruction> triggers =
+      Triggers(state.config.on_build, info);
+  state.config.on_build.clear();
+  for (const dockerfile::Instruction& i : triggers) {
+    total += MakesStep(i) ? 1 : 0;
+  }
+  StageEvaluator evaluator(context, info, state, total);
+  for (const dockerfile::Instruction& i : triggers) {
+    try {
+      evaluator.Evaluate(i);
+    } catch (Error& error) {
+      error.While(fmt::format("while running the ONBUILD triggers of {} ({})",
+                              info.base, info.stage->from.range.ToString()));
+      throw;
+    }
+  }
+  for (const dockerfile::Instruction& i : info.stage->instructions) {
+    evaluator.Evaluate(i);
+  }
+  return state;
+}
+
+// A --build-arg that no ARG takes is a typing error more often than not.
+void WarnUnusedArgs(PlanContext& context) {
+  std::set<std::string> declared;
+  const auto collect = [&](const dockerfile::Instruction& instruction) {
+    const auto* arg = std::get_if<dockerfile::Arg>(&instruction.node);
+    if (arg == nullptr) return;
+    for (const auto& d : arg->declarations) declared.insert(d.name.text);
+  };
+  for (const auto& instruction : context.file.meta_args) collect(instruction);
+  for (const dockerfile::Stage& stage : context.file.stages) {
+    for (const auto& instruction : stage.instructions) collect(instruction);
+  }
+  for (const auto& [name, state] : context.done) {
+    for (const auto& arg : state.args) declared.insert(arg.first);
+  }
+  const std::vector<std::string> names(declared.begin(), declared.end());
+  for (const auto& [name, value] : context.options.build_args) {
+    if (declared.contains(name) || IsPredefinedArg(name)) continue;
+    if (context.globals.variables().Find(name)) continue;
+    PlanWarning warning;
+    warning.rule = "UnusedBuildArg";
+    warning.message = fmt::format("--build-arg {} is declared by no ARG", name);
+    if (const auto near = Suggest(name, names)) {
+      warning.message += fmt::format(" (did you mean {}?)", *near);
+    }
+    context.graph.warnings.push_back(std::move(warning));
+  }
+}
+
+// docker/dockerfile of any version is what we are; anything else we are not.
+void CheckSyntax(const dockerfile::Dockerfile& file) {
+  for (const dockerfile::Directive& directive : file.directives) {
+    if (directive.name != "syntax") continue;
+    std::string name(Trim(directive.value));
+    name = name.substr(0, name.find_first_of(" \t"));
+    if (name == "dockerfile.v0") continue;
+    const auto reference = oci::Reference::TryParse(name);
+    if (reference) {
+      const std::string repository = reference->repository().Familiar();
+      if (repository == "docker/dockerfile" ||
+          repository == "docker/dockerfile-upstream" ||
+          reference->repository().path().ends_with("/docker/dockerfile") ||
+          reference->repository().path() == "docker/dockerfile") {
+        continue;
+      }
+    }
+    Error error(ErrorCode::kDockerfile,
+                fmt::format("unsupported frontend {}", Quoted(name)));
+    throw error.At(directive.range)
+        .WithHint(
+            "imgbuild reads docker/dockerfile itself and runs no other "
+            "frontend; remove the line or name docker/dockerfile");
+  }
+}
+
+std::string TargetStageName(const dockerfile::Dockerfile& file,
+                            const PlanOptions& options) {
+  if (!options.target.empty()) return options.target;
+  const auto& from = std::get<dockerfile::From>(file.stages.back().from.node);
+  return from.name ? from.name->text : "default";
+}
+
+}  // namespace
+
+VertexIndex ImageVertex(PlanContext& context, const oci::Reference& reference,
+                        const oci::Platform& platform, const std::string& stage,
+                        const std::string& prefix, const SourceRange& range) {
+  const std::string key = reference.ToString() + " " + platform.ToString();
+  if (const auto it = context.images.find(key); it != context.images.end()) {
+    return it->second;
+  }
+  ResolvedImage image = context.resolver.Resolve(reference, platform);
+  Vertex vertex;
+  vertex.name =
+      prefix + "FROM " + reference.WithDigest(image.target).ToString();
+  vertex.stage = stage;
+  vertex.platform = platform;
+  vertex.range = range;
+  context.graph.images.push_back(image);
+  vertex.op = ImageOp{std::move(image)};
+  const VertexIndex index = AddVertex(context.graph, std::move(vertex));
+  context.images.emplace(key, index);
+  return index;
+}
+
+const StageState& EnsureStage(PlanContext& context, size_t index) {
+  const auto it = context.done.find(index);
+  if (it != context.done.end()) return it->second;
+  // Evaluate what it stands on first, in ascending order: a chain of many
+  // stages must not become a chain of many calls.
+  std::vector<size_t> todo = {index};
+  std::set<size_t> needed;
+  while (!todo.empty()) {
+    const size_t next = todo.back();
+    todo.pop_back();
+    if (context.done.contains(next) || !needed.insert(next).second) continue;
+    for (const size_t d : context.stages.DirectDependencies(next)) {
+      todo.push_back(d);
+    }
+  }
+  for (const size_t stage : needed) {
+    if (context.done.contains(stage)) continue;  // a trigger was faster
+    StageState state = EvaluateStage(context, context.stages.at(stage));
+    context.done.emplace(stage, std::move(state));
+  }
+  return context.done.at(index);
+}
+
+StageEvaluator::StageEvaluator(PlanContext& context, const StageInfo& info,
+                               StageState& state, size_t step_total)
+    : context_(context), info_(info), state_(state), step_total_(step_total) {
+  step_ = 1;  // FROM
+}
+
+void StageEvaluator::Evaluate(const dockerfile::Instruction& instruction) {
+  instruction_ = &instruction;
+  try {
+    std::visit([this](const auto& node) { Do(node); }, instruction.node);
+  } catch (Error& error) {
+    error.At(instruction.range);
+    throw;
+  }
+}
+
+void StageEvaluator::Do(const dockerfile::From&) {
+  throw Error(ErrorCode::kHost, "FROM inside a stage");  // the parser's promise
+}
+
+std::string StageEvaluator::NextPrefix() {
+  ++step_;
+  const std::string total = std::to_string(step_total_);
+  const std::string stage =
+      info_.display_name.empty() ? "" : info_.display_name + " ";
+  return fmt::format("[{}{:>{}}/{}] ", stage, step_, total.size(), total);
+}
+
+std::string StageEvaluator::Expand(const dockerfile::Word& word) {
+  dockerfile::ExpandResult result =
+      dockerfile::Expand(word, state_.env.AsLookup(), context_.file.escape);
+  WarnUnmatched(result.unmatched, word.range);
+  return std::move(result.text);
+}
+
+void StageEvaluator::WarnUnmatched(const std::set<std::string>& names,
+                                   const SourceRange& range) {
+  for (const std::string& name : names) {
+    if (declared_args_.contains(name) || IsPredefinedArg(name)) continue;
+    PlanWarning warning;
+    warning.rule = "UndefinedVar";
+    warning.message = fmt::format("Usage of undefined variable '${}'", name);
+    std::vector<std::string> known;
+    for (const std::string& pair : state_.env.AsEnv()) {
+      known.push_back(pair.substr(0, pair.find('=')));
+    }
+    if (const auto near = Suggest(name, known)) {
+      warning.message += fmt::format(" (did you mean ${}?)", *near);
+    }
+    warning.range = range;
+    context_.graph.warnings.push_back(std::move(warning));
+  }
+}
+
+void StageEvaluator::AddHistory(const std::string& created_by) {
+  state_.steps.push_back({MakeHistory(state_, created_by, true), std::nullopt});
+}
+
+void StageEvaluator::AddLayer(Op op, std::vector<VertexIndex> inputs,
+                              const std::string& created_by) {
+  Vertex vertex;
+  vertex.op = std::move(op);
+  vertex.parent = state_.vertex;
+  vertex.inputs = std::move(inputs);
+  vertex.epoch = state_.epoch;
+  vertex.platform = state_.platform;
+  vertex.name = NextPrefix() + StepText(*instruction_);
+  vertex.stage = info_.display_name;
+  vertex.slot = fmt::format(
+      "{}/{}", info_.name.empty() ? std::to_string(info_.index) : info_.name,
+      step_);
+  vertex.range = instruction_->range;
+  vertex.no_cache = context_.options.no_cache ||
+                    context_.options.no_cache_stages.contains(info_.name);
+  state_.vertex = AddVertex(context_.graph, std::move(vertex));
+  state_.steps.push_back(
+      {MakeHistory(state_, created_by, false), state_.vertex});
+}
+
+std::string StepText(const dockerfile::Instruction& instruction) {
+  std::string keyword = instruction.keyword;
+  std::ranges::transform(keyword, keyword.begin(), [](unsigned char c) {
+    return static_cast<char>(std::toupper(c));
+  });
+  std::string text(Trim(instruction.original));
+  if (text.size() >= keyword.size()) {
+    text.replace(0, keyword.size(), keyword);
+  }
+  const size_t end = text.find('\n');
+  if (end == std::string::npos) return text;
+  // A heredoc: the first line of its body says what it is about.
+  const size_t next = text.find('\n', end + 1);
+  const std::string body(
+      Trim(std::string_view(text).substr(end + 1, next - end - 1)));
+  return fmt::format("{} ({}…)", Trim(text.substr(0, end)), body);
+}
+
+BuildGraph Plan(const dockerfile::Dockerfile& file, const PlanOptions& options,
+                ImageResolver& resolver) {
+  CheckSyntax(file);
+  BuildGraph graph;
+  graph.platform = options.target_platform;
+  const GlobalArgs globals(file, options, TargetStageName(file, options));
+  const StageTable stages(file, options, globals);
+  PlanContext context{file, options, resolver, globals, stages, graph, {}, {}};
+
+  // Names that will be asked for, told early so that requests overlap.
+  for (const size_t index : stages.Reached()) {
+    const StageInfo& info = stages.at(index);
+    if (info.base_stage || ToLower(info.base) == "scratch") continue;
+    if (options.named_contexts.contains(info.base)) continue;
+    if (const auto reference = oci::Reference::TryParse(info.base)) {
+      resolver.Prefetch(reference->WithDefaultTag(),
+                        info.platform.value_or(options.target_platform));
+    }
+  }
+
+  const StageState& target = EnsureStage(context, stages.target());
+  graph.target = stages.at(stages.target()).name;
+  graph.image.config = target.config;
+  graph.image.config.platform = options.target_platform;
+  graph.image.config.created = FormatRfc3339(target.epoch);
+  for (const auto& [key, value] : options.labels) {
+    graph.image.config.labels[key] = value;
+  }
+  graph.image.steps = target.steps;
+  graph.image.result = target.vertex;
+  WarnUnusedArgs(context);
+  for (const Vertex& vertex : graph.vertices) {
+    const auto use = [&](const FileSource& source) {
+      if (source.kind == FileSource::Kind::kContext &&
+          std::ranges::find(graph.contexts, source.context) ==
+              graph.contexts.end()) {
+        graph.contexts.push_back(source.context);
+      }
+    };
+    if (const auto* copy = std::get_if<CopyOp>(&vertex.op)) {
+      if (!copy->patterns.empty()) use(copy->source);
+    } else if (const auto* run = std::get_if<RunOp>(&vertex.op)) {
+      for (const RunMount& mount : run->mounts) {
+        if (mount.from) use(*mount.from);
+      }
+    }
+  }
+  return graph;
+}
+
+}  // namespace imgbuild::plan

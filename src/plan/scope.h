@@ -1,0 +1,61 @@
+// What a word sees: ordered variables with the last value of a name winning,
+// and the platform and BuildKit names that exist without being declared.
+#ifndef IMGBUILD_PLAN_SCOPE_H_
+#define IMGBUILD_PLAN_SCOPE_H_
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "imgbuild/dockerfile/expand.h"
+#include "imgbuild/plan/planner.h"
+
+namespace imgbuild::plan {
+
+// Variables in the order in which they were first set.
+class Variables {
+ public:
+  void Set(std::string_view name, std::string_view value);
+  std::optional<std::string> Find(std::string_view name) const;
+  std::vector<std::string> AsEnv() const;  // "K=V"
+  dockerfile::Lookup AsLookup() const;     // valid while *this lives
+
+ private:
+  std::vector<std::pair<std::string, std::string>> list_;
+  std::unordered_map<std::string, size_t> index_;
+};
+
+// TARGETPLATFORM … BUILDOSVERSION, TARGETSTAGE.
+std::vector<std::pair<std::string, std::string>> PlatformArgs(
+    const oci::Platform& target, const oci::Platform& build,
+    const std::string& target_stage);
+
+// HTTP_PROXY and its relatives, any case.
+bool IsProxyArg(std::string_view name);
+// Names that need no ARG line: proxies, BUILDKIT_*, SOURCE_DATE_EPOCH.
+bool IsPredefinedArg(std::string_view name);
+// What a RUN gets from --build-arg HTTP_PROXY=… : both spellings.
+std::vector<std::string> ProxyEnv(
+    const std::map<std::string, std::string>& build_args);
+
+// The ARGs before the first FROM, evaluated in order: --build-arg, else the
+// default expanded with what came before.
+class GlobalArgs {
+ public:
+  GlobalArgs(const dockerfile::Dockerfile& file, const PlanOptions& options,
+             const std::string& target_stage);
+  // What FROM lines and stage ARGs without a value see.
+  const Variables& variables() const { return variables_; }
+  bool Declared(std::string_view name) const;
+
+ private:
+  Variables variables_;
+  std::vector<std::string> declared_;
+};
+
+}  // namespace imgbuild::plan
+
+#endif  // IMGBUILD_PLAN_SCOPE_H_
