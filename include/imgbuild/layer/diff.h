@@ -29,14 +29,21 @@ struct DiffOptions {
 //  - a directory that exists in `lower` with the same mode, owner and xattrs
 //    and below which nothing is emitted is dropped: overlay made it on the way
 //    to something that is gone again;
+//  - anything else that is the same as in `lower` in every respect (content,
+//    mode, owner, xattrs, time to the nanosecond) is dropped: overlay copies a
+//    file up when it is merely opened for writing or chowned to its owner;
 //  - hard links: the first name in order is the file, later ones are links;
-//  - overlay's own attributes, the root itself and sockets are never emitted;
+//  - the root itself and sockets are never emitted; of extended attributes
+//    only user.*, security.capability and POSIX ACLs are (labels such as
+//    security.selinux belong to the host), and overlay's own never;
+//  - a name that begins with ".wh." cannot be said in a layer: Error(kHost).
+//    So is an upper directory that was written with redirect_dir or metacopy;
 //  - whiteouts and opaque markers carry the epoch, mode 0, owner 0.
 // A step that changed nothing emits nothing.
-void EmitUpper(int upper_fd, const FileTree& lower, const DiffOptions& options,
-               const std::function<void(const Entry& entry, Reader* content)>&
-                   emit,
-               const CancelToken& cancel = {});
+void EmitUpper(
+    int upper_fd, const FileTree& lower, const DiffOptions& options,
+    const std::function<void(const Entry& entry, Reader* content)>& emit,
+    const CancelToken& cancel = {});
 
 }  // namespace imgbuild::layer
 

@@ -29,7 +29,8 @@ struct Entry {
   uint64_t size = 0;  // of the data that follows; 0 for anything but kFile
   int64_t mtime_s = 0;
   uint32_t mtime_ns = 0;
-  std::string link_target;  // kSymlink: verbatim; kHardLink: a path in the layer
+  std::string
+      link_target;  // kSymlink: verbatim; kHardLink: a path in the layer
   uint32_t dev_major = 0;
   uint32_t dev_minor = 0;
   std::map<std::string, std::string> xattrs;  // "security.capability" -> bytes

@@ -37,11 +37,21 @@ struct ExtractOptions {
 struct ExtractResult {
   uint64_t entries = 0;
   uint64_t bytes = 0;  // of file data
-  // Directories that the archive only implies (made as 0755 root): on overlay
-  // their metadata must come from the layers below. Sorted.
+  // Whether the archive says what the root directory itself is like; if not,
+  // its metadata too must come from the layers below.
+  bool has_root_entry = false;
+  // kOverlay: the archive hides everything below its root. Overlayfs does not
+  // look at the attribute of a layer's root, so whoever stacks the directories
+  // must leave out the ones below.
+  bool opaque_root = false;
+  // Directories that the archive only implies (made as 0755, owned by the
+  // caller, times of now): on overlay their metadata must come from the layers
+  // below. Sorted, without the root and without what an opaque directory hides.
   std::vector<std::string> implied_directories;
   // Hard links whose target is not in this archive: with kOverlay they point
-  // into a layer below. Pairs of (new name, target), both clean. Not created.
+  // into a layer below. Pairs of (new name, target), both clean, sorted by
+  // name; a target is never itself such a link. Not created. With the other
+  // forms a missing target is an Error.
   struct LowerLink {
     std::string path;
     std::string target;
@@ -49,8 +59,20 @@ struct ExtractResult {
   std::vector<LowerLink> lower_links;
 };
 
-// Extracts an uncompressed tar stream below root_fd (an existing directory).
-// On Error the tree is half-made and the caller discards it.
+// Extracts an uncompressed tar stream below root_fd (an existing directory) and
+// reads `tar` to its end. On Error the tree is half-made and the caller
+// discards it.
+//  - With kOverlay, root_fd is empty at the start: a whiteout speaks of the
+//    layers below only, so it never removes what the same archive holds
+//    (a directory of that name becomes opaque instead).
+//  - The later of two entries of one name wins. A directory takes over an
+//    existing directory; everything else replaces what was there.
+//  - Attributes of overlayfs ("trusted.overlay.*", "user.overlay.*") are never
+//    taken from an archive. Attributes that the file system does not take are
+//    left out, except security.capability, which is an Error.
+//  - Hard links share the metadata of their target's entry; their own headers'
+//    are not looked at, nor is data that they carry.
+//  - A root entry sets the root's metadata, except with kVerbatim.
 ExtractResult Extract(Reader& tar, int root_fd, const ExtractOptions& options,
                       const CancelToken& cancel = {});
 

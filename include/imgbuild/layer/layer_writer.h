@@ -9,12 +9,16 @@
 //          or ctime, directories end in "/", entries strictly ascending by
 //          bytes of the path, two zero blocks at the end.
 //   cuts:  the stream is cut into members where an entry begins, when
-//          hash64(path) mod 2^20 < bytes of the entry in the tar, and inside an
-//          entry's data every 1 MiB counted from the entry's first byte. A cut
-//          depends on that entry alone, so a changed file changes its own
-//          member only, and any number of threads gives the same bytes.
+//          hash64(path) mod 2^20 < bytes of the entry in the tar (headers,
+//          data and padding), and inside an entry every 1 MiB counted from the
+//          entry's first byte. hash64 is FNV-1a with splitmix64's finaliser.
+//          Such a cut depends on that entry alone, so a changed file changes
+//          its own member only, and any number of threads gives the same
+//          bytes. One cut depends on what is before it: a member that has
+//          reached 8 MiB ends where the next entry begins (one in 3,000
+//          members), so that memory has a bound.
 //   gzip:  one member a cut, libdeflate level kGzipLevel, mtime 0, OS 255.
-//   zstd:  one frame a cut, level 3, content size and checksum off.
+//   zstd:  one frame a cut, level kZstdLevel, content size and checksum off.
 // The encoders are linked statically; golden tests pin the bytes.
 #ifndef IMGBUILD_LAYER_LAYER_WRITER_H_
 #define IMGBUILD_LAYER_LAYER_WRITER_H_
@@ -32,6 +36,7 @@ namespace imgbuild::layer {
 
 inline constexpr int kLayerFormat = 1;
 inline constexpr int kGzipLevel = 3;
+inline constexpr int kZstdLevel = 3;
 
 struct WrittenLayer {
   oci::DiffId diff_id;

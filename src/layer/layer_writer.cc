@@ -1,0 +1,189 @@
+#include "imgbuild/layer/layer_writer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/strings.h"
+
+#include "layer/entry_encoder.h"
+#include "layer/member_pipeline.h"
+
+namespace imgbuild::layer {
+namespace {
+
+constexpr uint64_t kCutEvery = 1u << 20;
+constexpr size_t kMemberCap = 8u << 20;
+constexpr size_t kEndOfArchive = 2 * kTarBlock;
+
+// FNV-1a, then splitmix64's finaliser, which spreads the entropy to the low
+// bits that the cut rule looks at. Part of layer format 1.
+uint64_t Hash64(std::string_view text) {
+  uint64_t h = 0xcbf29ce484222325;
+  for (const char c : text) {
+    h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  }
+  h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9;
+  h = (h ^ (h >> 27)) * 0x94d049bb133111eb;
+  return h ^ (h >> 31);
+}
+
+bool IsClean(std::string_view path) {
+  size_t begin = 0;
+  while (begin <= path.size()) {
+    const size_t end = std::min(path.find('/', begin), path.size());
+    const std::string_view part = path.substr(begin, end - begin);
+    if (part.empty() || part == "." || part == "..") return false;
+    begin = end + 1;
+  }
+  return true;
+}
+
+Error ChangedWhileRead(const Entry& entry) {
+  return Error(ErrorCode::kHost,
+               Quoted(entry.path) + " changed while it was read");
+}
+
+// Counts and hashes what passes.
+class CountingWriter : public Writer {
+ public:
+  explicit CountingWriter(Writer& next) : next_(next) {}
+  void Write(Bytes bytes) override {
+    hasher_.Write(bytes);
+    next_.Write(bytes);
+  }
+  uint64_t size() const { return hasher_.size(); }
+  oci::Digest Finish() { return hasher_.Finish(); }
+
+ private:
+  Writer& next_;
+  oci::Hasher hasher_;
+};
+
+}  // namespace
+
+struct LayerWriter::Impl {
+  Impl(Writer& writer, ThreadPool& pool, oci::Compression compression)
+      : blob(writer) {
+    if (compression != oci::Compression::kNone) {
+      pipeline.emplace(blob, pool, compression);
+    }
+  }
+
+  void BeginEntry(const Entry& entry, uint64_t entry_bytes) {
+    const bool by_name = (Hash64(entry.path) & (kCutEvery - 1)) < entry_bytes;
+    if (by_name || buffer().size() >= kMemberCap) Cut();
+    entry_offset = 0;
+  }
+
+  ByteBuffer& buffer() { return pipeline ? pipeline->current() : plain; }
+
+  void Cut() {
+    if (pipeline) {
+      pipeline->Cut();
+    } else {
+      blob.Write(plain.bytes());
+      plain.Truncate(0);
+    }
+  }
+
+  // Room for the next bytes of the entry: up to the next cut, which is made
+  // first when it is due.
+  std::span<std::byte> Room(uint64_t wanted) {
+    if (entry_offset > 0 && entry_offset % kCutEvery == 0) Cut();
+    const uint64_t to_cut = kCutEvery - entry_offset % kCutEvery;
+    return buffer().Extend(static_cast<size_t>(std::min(wanted, to_cut)));
+  }
+  void Took(Bytes bytes) {
+    tar_hasher.Write(bytes);
+    entry_offset += bytes.size();
+  }
+
+  void Append(Bytes bytes) {
+    while (!bytes.empty()) {
+      const auto room = Room(bytes.size());
+      std::memcpy(room.data(), bytes.data(), room.size());
+      Took(room);
+      bytes = bytes.subspan(room.size());
+    }
+  }
+
+  void AppendContent(const Entry& entry, Reader* content) {
+    uint64_t left = entry.size;
+    if (left > 0 && content == nullptr) {
+      throw Error(ErrorCode::kHost,
+                  "internal: no content for " + Quoted(entry.path));
+    }
+    while (left > 0) {
+      const auto room = Room(left);
+      for (size_t done = 0; done < room.size();) {
+        const size_t n = content->Read(room.subspan(done));
+        if (n == 0) throw ChangedWhileRead(entry);
+        done += n;
+      }
+      Took(room);
+      left -= room.size();
+    }
+    std::byte beyond{};
+    if (content != nullptr && content->Read({&beyond, 1}) != 0) {
+      throw ChangedWhileRead(entry);
+    }
+  }
+
+  void AppendZeros(uint64_t count) {
+    static constexpr std::byte kZeros[kEndOfArchive] = {};
+    Append(Bytes(kZeros, static_cast<size_t>(count)));
+  }
+
+  CountingWriter blob;
+  std::optional<MemberPipeline> pipeline;  // nullopt: not compressed
+  ByteBuffer plain;
+  oci::Hasher tar_hasher;
+  uint64_t entry_offset = 0;
+  uint64_t entries = 0;
+  std::string last_path;
+};
+
+LayerWriter::LayerWriter(Writer& blob, ThreadPool& pool,
+                         oci::Compression compression)
+    : impl_(std::make_unique<Impl>(blob, pool, compression)) {}
+LayerWriter::~LayerWriter() = default;
+
+void LayerWriter::Add(const Entry& entry, Reader* content) {
+  if (!IsClean(entry.path) ||
+      (impl_->entries > 0 && entry.path <= impl_->last_path)) {
+    throw Error(ErrorCode::kHost, "internal: layer entry " +
+                                      Quoted(entry.path) + " after " +
+                                      Quoted(impl_->last_path));
+  }
+  const std::string header = EncodeHeader(entry);
+  const uint64_t size = entry.type == EntryType::kFile ? entry.size : 0;
+  const uint64_t padding = PaddingAfter(size);
+  impl_->BeginEntry(entry, header.size() + size + padding);
+  impl_->Append(AsBytes(header));
+  if (entry.type == EntryType::kFile) impl_->AppendContent(entry, content);
+  impl_->AppendZeros(padding);
+  impl_->last_path = entry.path;
+  ++impl_->entries;
+}
+
+uint64_t LayerWriter::entries() const { return impl_->entries; }
+
+WrittenLayer LayerWriter::Finish() {
+  impl_->entry_offset = 0;
+  impl_->AppendZeros(kEndOfArchive);
+  if (impl_->pipeline) {
+    impl_->pipeline->Finish();
+  } else {
+    impl_->Cut();
+  }
+  const uint64_t tar_size = impl_->tar_hasher.size();
+  return WrittenLayer{oci::DiffId(impl_->tar_hasher.Finish()),
+                      impl_->blob.Finish(), impl_->blob.size(), tar_size};
+}
+
+}  // namespace imgbuild::layer

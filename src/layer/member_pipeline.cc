@@ -1,0 +1,164 @@
+#include "layer/member_pipeline.h"
+
+#include <libdeflate.h>
+#include <zstd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <string>
+
+#include "imgbuild/layer/layer_writer.h"
+#include "imgbuild/util/error.h"
+
+namespace imgbuild::layer {
+namespace {
+
+constexpr size_t kInitialCapacity = 256u << 10;
+
+struct FreeEncoder {
+  void operator()(libdeflate_compressor* encoder) const {
+    libdeflate_free_compressor(encoder);
+  }
+  void operator()(ZSTD_CCtx* encoder) const { ZSTD_freeCCtx(encoder); }
+};
+
+void CompressGzip(Bytes in, ByteBuffer* out) {
+  const std::unique_ptr<libdeflate_compressor, FreeEncoder> encoder(
+      libdeflate_alloc_compressor(kGzipLevel));
+  if (!encoder) throw std::bad_alloc();
+  out->Truncate(0);
+  const auto room =
+      out->Extend(libdeflate_gzip_compress_bound(encoder.get(), in.size()));
+  const size_t n = libdeflate_gzip_compress(encoder.get(), in.data(), in.size(),
+                                            room.data(), room.size());
+  if (n == 0) throw Error(ErrorCode::kHost, "internal: gzip bound too small");
+  out->Truncate(n);
+}
+
+void CompressZstd(Bytes in, ByteBuffer* out) {
+  const std::unique_ptr<ZSTD_CCtx, FreeEncoder> encoder(ZSTD_createCCtx());
+  if (!encoder) throw std::bad_alloc();
+  for (const auto& [parameter, value] :
+       {std::pair{ZSTD_c_compressionLevel, kZstdLevel},
+        std::pair{ZSTD_c_contentSizeFlag, 0},
+        std::pair{ZSTD_c_checksumFlag, 0}}) {
+    ZSTD_CCtx_setParameter(encoder.get(), parameter, value);
+  }
+  out->Truncate(0);
+  const auto room = out->Extend(ZSTD_compressBound(in.size()));
+  const size_t n = ZSTD_compress2(encoder.get(), room.data(), room.size(),
+                                  in.data(), in.size());
+  if (ZSTD_isError(n)) {
+    throw Error(ErrorCode::kHost, std::string("zstd: ") + ZSTD_getErrorName(n));
+  }
+  out->Truncate(n);
+}
+
+}  // namespace
+
+std::span<std::byte> ByteBuffer::Extend(size_t count) {
+  const size_t wanted = size_ + count;
+  if (wanted > capacity_) {
+    const size_t capacity = std::max({wanted, 2 * capacity_, kInitialCapacity});
+    auto bigger = std::make_unique_for_overwrite<std::byte[]>(capacity);
+    if (size_ > 0) std::memcpy(bigger.get(), data_.get(), size_);
+    data_ = std::move(bigger);
+    capacity_ = capacity;
+  }
+  const std::span<std::byte> room(data_.get() + size_, count);
+  size_ = wanted;
+  return room;
+}
+
+// One piece on its way. Whoever sets `claimed` compresses it; `done` publishes
+// the result (or the error) to the owner.
+struct MemberPipeline::Member {
+  ByteBuffer raw;
+  ByteBuffer packed;
+  std::exception_ptr error;
+  std::atomic<bool> claimed{false};
+  std::atomic<bool> done{false};
+
+  // False when somebody else has it.
+  bool TryCompress(oci::Compression compression) {
+    if (claimed.exchange(true)) return false;
+    try {
+      if (compression == oci::Compression::kGzip) {
+        CompressGzip(raw.bytes(), &packed);
+      } else {
+        CompressZstd(raw.bytes(), &packed);
+      }
+    } catch (...) {
+      error = std::current_exception();
+    }
+    done.store(true, std::memory_order_release);
+    done.notify_one();
+    return true;
+  }
+};
+
+MemberPipeline::MemberPipeline(Writer& out, ThreadPool& pool,
+                               oci::Compression compression)
+    : out_(out),
+      pool_(pool),
+      compression_(compression),
+      current_(std::make_shared<Member>()) {}
+
+// Jobs that have not begun find their member claimed and do nothing; those
+// that have begun own theirs.
+MemberPipeline::~MemberPipeline() {
+  for (const auto& member : in_flight_) member->claimed.store(true);
+}
+
+ByteBuffer& MemberPipeline::current() { return current_->raw; }
+
+void MemberPipeline::Cut() {
+  if (current_->raw.size() == 0) return;
+  if (in_flight_.size() > 2 * size_t{pool_.size()}) WriteOldest();
+  in_flight_.push_back(current_);
+  pool_.Submit([member = current_, compression = compression_] {
+    member->TryCompress(compression);
+  });
+  if (spare_.empty()) {
+    current_ = std::make_shared<Member>();
+  } else {
+    current_ = std::move(spare_.back());
+    spare_.pop_back();
+  }
+}
+
+void MemberPipeline::WriteOldest() {
+  const std::shared_ptr<Member> member = std::move(in_flight_.front());
+  in_flight_.pop_front();
+  if (!member->TryCompress(compression_)) {
+    member->done.wait(false, std::memory_order_acquire);
+  }
+  if (member->error) std::rethrow_exception(member->error);
+  out_.Write(member->packed.bytes());
+  // A job of the pool may still look at a member that this thread took over:
+  // it must not see it unclaimed again, so only its buffers are reused.
+  auto fresh = std::make_shared<Member>();
+  fresh->raw = std::move(member->raw);
+  fresh->packed = std::move(member->packed);
+  fresh->raw.Truncate(0);
+  spare_.push_back(std::move(fresh));
+}
+
+void MemberPipeline::Finish() {
+  // Starting a thread for the only member of a small layer costs more than
+  // compressing it here.
+  if (in_flight_.empty()) {
+    if (current_->raw.size() > 0) {
+      in_flight_.push_back(current_);
+      WriteOldest();
+    }
+    return;
+  }
+  Cut();
+  while (!in_flight_.empty()) WriteOldest();
+}
+
+}  // namespace imgbuild::layer

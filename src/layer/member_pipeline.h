@@ -1,0 +1,62 @@
+// Compresses pieces of a stream on a ThreadPool and hands them on in order.
+#ifndef IMGBUILD_SRC_LAYER_MEMBER_PIPELINE_H_
+#define IMGBUILD_SRC_LAYER_MEMBER_PIPELINE_H_
+
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "imgbuild/oci/manifest.h"
+#include "imgbuild/util/io.h"
+#include "imgbuild/util/thread_pool.h"
+
+namespace imgbuild::layer {
+
+// A growing block of bytes that does not clear what it is about to overwrite
+// and keeps its memory when emptied.
+class ByteBuffer {
+ public:
+  size_t size() const { return size_; }
+  Bytes bytes() const { return {data_.get(), size_}; }
+  // `count` more bytes, to be written by the caller.
+  std::span<std::byte> Extend(size_t count);
+  void Truncate(size_t size) { size_ = size; }
+
+ private:
+  std::unique_ptr<std::byte[]> data_;
+  size_t size_ = 0;
+  size_t capacity_ = 0;
+};
+
+// Memory: at most 2 * threads + 2 members are alive. The caller's thread takes
+// over what no thread of the pool has begun when it must wait anyway, so a
+// pipeline may be used from inside a job of its own pool.
+class MemberPipeline {
+ public:
+  // REQUIRES: kGzip or kZstd.
+  MemberPipeline(Writer& out, ThreadPool& pool, oci::Compression compression);
+  ~MemberPipeline();
+  // The bytes of the member that is being filled.
+  ByteBuffer& current();
+  // Ends the current member (nothing happens when it is empty).
+  void Cut();
+  // Ends the last one and writes all that is left.
+  void Finish();
+
+ private:
+  struct Member;
+  void WriteOldest();
+
+  Writer& out_;
+  ThreadPool& pool_;
+  const oci::Compression compression_;
+  std::shared_ptr<Member> current_;
+  std::deque<std::shared_ptr<Member>> in_flight_;
+  std::vector<std::shared_ptr<Member>> spare_;
+};
+
+}  // namespace imgbuild::layer
+
+#endif  // IMGBUILD_SRC_LAYER_MEMBER_PIPELINE_H_
