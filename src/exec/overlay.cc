@@ -1,0 +1,264 @@
+#include "exec/overlay.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <vector>
+
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/fs.h"
+
+namespace imgbuild::exec {
+namespace {
+
+// FSCONFIG_SET_STRING takes at most 255 bytes.
+constexpr size_t kMaxConfigString = 255;
+
+// One mount option: a flag when `value` is null.
+struct Option {
+  const char* key;
+  const char* value;
+};
+
+// Options of every overlay of ours. Redirects and metacopy are off whatever
+// the kernel's defaults are: an upper directory must be complete by itself,
+// because it becomes a layer. With userxattr the kernel has them off and
+// refuses to be told.
+std::vector<Option> CommonOptions(const store::OverlayMount& mount) {
+  std::vector<Option> options;
+  if (mount.user_xattr) {
+    options.push_back({"userxattr", nullptr});
+  } else {
+    options.push_back({"redirect_dir", "off"});
+    options.push_back({"metacopy", "off"});
+  }
+  options.push_back({"index", "off"});
+  options.push_back({"xino", "off"});
+  if (!mount.upper.empty()) options.push_back({"volatile", nullptr});
+  return options;
+}
+
+// "volatile" marks the work directory and refuses it the next time: a guard
+// against a crash in between. A container that is started again uses its work
+// directory again; whether its data survived is the store's question (boot
+// ids), not the mount's.
+void ForgetVolatile(const store::OverlayMount& mount) {
+  if (mount.work.empty()) return;
+  UniqueFd work =
+      fs::OpenIfExists(AT_FDCWD, mount.work + "/work", O_DIRECTORY | O_RDONLY);
+  if (work && fs::LstatIfExists(work.get(), "incompat")) {
+    fs::RemoveTree(work.get(), "incompat");
+  }
+}
+
+// What the kernel wrote into the context's log: the last line, without its
+// severity.
+std::string ContextLog(int context) {
+  std::string text;
+  char line[512];
+  for (ssize_t n; (n = read(context, line, sizeof line)) > 0;) {
+    text.assign(line, static_cast<size_t>(n));
+  }
+  if (text.size() > 2 && text[1] == ' ') text.erase(0, 2);
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+// A path option; one that fsconfig cannot take as it stands (too long, or with
+// a character that overlay unescapes) goes through a descriptor's name.
+bool SetPath(int context, const char* key, const std::string& path) {
+  if (path.size() <= kMaxConfigString && path.find('\\') == std::string::npos) {
+    return fsconfig(context, FSCONFIG_SET_STRING, key, path.c_str(), 0) == 0;
+  }
+  UniqueFd fd(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return false;
+  std::string name = fmt::format("/proc/self/fd/{}", fd.get());
+  return fsconfig(context, FSCONFIG_SET_STRING, key, name.c_str(), 0) == 0;
+}
+
+// nullopt: this kernel does not know `lowerdir+`.
+std::optional<UniqueFd> MountByContext(const store::OverlayMount& mount) {
+  UniqueFd context(fsopen("overlay", FSOPEN_CLOEXEC));
+  if (!context) {
+    int error = errno;
+    if (error == ENOSYS) return std::nullopt;
+    throw ErrnoError("open file system", "overlay", error);
+  }
+  auto fail = [&](std::string_view what, const std::string& object) -> Error {
+    int error = errno;
+    std::string log = ContextLog(context.get());
+    Error e = ErrnoError(what, object, error);
+    if (!log.empty()) e.WithNote("kernel: " + log);
+    return e;
+  };
+  bool first = true;
+  for (const std::string& lower : mount.lower) {
+    if (!SetPath(context.get(), "lowerdir+", lower)) {
+      if (first && errno == EINVAL && fs::LstatIfExists(AT_FDCWD, lower)) {
+        return std::nullopt;
+      }
+      throw fail("add overlay layer", lower);
+    }
+    first = false;
+  }
+  if (!mount.upper.empty()) {
+    if (!SetPath(context.get(), "upperdir", mount.upper)) {
+      throw fail("set overlay upper directory", mount.upper);
+    }
+    if (!SetPath(context.get(), "workdir", mount.work)) {
+      throw fail("set overlay work directory", mount.work);
+    }
+  }
+  for (const Option& option : CommonOptions(mount)) {
+    int ok =
+        option.value == nullptr
+            ? fsconfig(context.get(), FSCONFIG_SET_FLAG, option.key, nullptr, 0)
+            : fsconfig(context.get(), FSCONFIG_SET_STRING, option.key,
+                       option.value, 0);
+    if (ok != 0) throw fail("set overlay option", option.key);
+  }
+  if (fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
+    throw fail("mount overlay",
+               mount.upper.empty() ? mount.lower.front() : mount.upper);
+  }
+  UniqueFd root(fsmount(context.get(), FSMOUNT_CLOEXEC,
+                        mount.upper.empty() ? MOUNT_ATTR_RDONLY : 0));
+  if (!root) throw fail("mount overlay", mount.upper);
+  return root;
+}
+
+// Sends one descriptor and an errno. Async-signal-safe.
+void SendFd(int socket, int fd, int error) {
+  iovec data{&error, sizeof error};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  if (fd >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  }
+  sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+UniqueFd ReceiveFd(int socket, int* error) {
+  iovec data{error, sizeof *error};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  *error = EIO;
+  ssize_t n;
+  do {
+    n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  } while (n < 0 && errno == EINTR);
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (n != sizeof *error || header == nullptr ||
+      header->cmsg_type != SCM_RIGHTS) {
+    return {};
+  }
+  int fd;
+  std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+  return UniqueFd(fd);
+}
+
+// In the child: mounts where nobody else sees it and passes a clone of the
+// mount back. Only system calls from here on.
+int MountAndClone(const char* dir, const char* options, unsigned long flags,
+                  int* clone) {
+  if (unshare(CLONE_NEWNS) != 0) return errno;
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    return errno;
+  }
+  if (chdir(dir) != 0) return errno;
+  if (mount("overlay", "root", "overlay", flags, options) != 0) return errno;
+  *clone = open_tree(AT_FDCWD, "root", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  return *clone < 0 ? errno : 0;
+}
+
+UniqueFd MountByOptions(const store::OverlayMount& mount,
+                        const std::string& scratch_dir) {
+  UniqueFd scratch = fs::OpenDir(AT_FDCWD, scratch_dir);
+  fs::TempDir names(scratch.get(), "overlay-");
+  fs::MakeDir(names.fd(), "root", 0700);
+  auto link = [&](const std::string& target, const std::string& name) {
+    if (symlinkat(target.c_str(), names.fd(), name.c_str()) != 0) {
+      throw ErrnoError("create link", name, errno);
+    }
+  };
+  std::string options = "lowerdir=";
+  for (size_t i = 0; i < mount.lower.size(); ++i) {
+    link(mount.lower[i], std::to_string(i));
+    options += (i == 0 ? "" : ":") + std::to_string(i);
+  }
+  if (!mount.upper.empty()) {
+    link(mount.upper, "u");
+    link(mount.work, "w");
+    options += ",upperdir=u,workdir=w";
+  }
+  for (const Option& option : CommonOptions(mount)) {
+    options += std::string(",") + option.key;
+    if (option.value != nullptr) options += std::string("=") + option.value;
+  }
+  unsigned long flags = mount.upper.empty() ? MS_RDONLY : 0;
+  std::string dir = names.path();
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+    throw ErrnoError("create socket", "overlay", errno);
+  }
+  UniqueFd ours(pair[0]);
+  UniqueFd theirs(pair[1]);
+  pid_t pid = fork();
+  if (pid < 0) throw ErrnoError("start process", "overlay mount", errno);
+  if (pid == 0) {
+    int clone = -1;
+    int error = MountAndClone(dir.c_str(), options.c_str(), flags, &clone);
+    SendFd(pair[1], clone, error);
+    _exit(0);
+  }
+  theirs.reset();
+  int error = 0;
+  UniqueFd root = ReceiveFd(ours.get(), &error);
+  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  if (!root) {
+    throw ErrnoError("mount overlay",
+                     mount.upper.empty() ? mount.lower.front() : mount.upper,
+                     error);
+  }
+  return root;
+}
+
+}  // namespace
+
+UniqueFd MountOverlay(const store::OverlayMount& mount,
+                      const std::string& scratch_dir, OverlayApi api) {
+  ForgetVolatile(mount);
+  if (api != OverlayApi::kMount) {
+    if (std::optional<UniqueFd> root = MountByContext(mount)) {
+      return std::move(*root);
+    }
+    if (api == OverlayApi::kNewApi) {
+      throw Error(ErrorCode::kHost,
+                  "mount overlay: this kernel has no \"lowerdir+\"");
+    }
+  }
+  return MountByOptions(mount, scratch_dir);
+}
+
+}  // namespace imgbuild::exec

@@ -1,0 +1,35 @@
+// Which OCI runtime there is and what this host lets it do.
+#ifndef IMGBUILD_SRC_EXEC_RUNTIME_PROBE_H_
+#define IMGBUILD_SRC_EXEC_RUNTIME_PROBE_H_
+
+#include <optional>
+#include <string>
+
+#include "imgbuild/exec/executor.h"
+
+namespace imgbuild::exec {
+
+enum class RuntimeKind { kCrun, kRunc };
+
+struct Runtime {
+  RuntimeKind kind = RuntimeKind::kCrun;
+  std::string path;
+};
+
+// The one named in `wanted` (a name or a path), or crun, or runc. Throws
+// Error(kHost) with what to install.
+Runtime FindRuntime(const std::string& wanted);
+
+// What Run must know about the host; cheap to find out.
+struct HostFacts {
+  bool pure_cgroup2 = false;       // /sys/fs/cgroup is cgroup2
+  bool cgroup2 = false;            // the kernel has cgroup2
+  bool in_user_namespace = false;  // not all ids are mapped
+  bool tty_group = true;           // gid 5 is mapped
+  bool seccomp = true;
+};
+HostFacts ReadHostFacts();
+
+}  // namespace imgbuild::exec
+
+#endif  // IMGBUILD_SRC_EXEC_RUNTIME_PROBE_H_

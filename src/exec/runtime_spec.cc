@@ -1,0 +1,224 @@
+#include "exec/runtime_spec.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/strings.h"
+
+#include <nlohmann/json.hpp>
+
+#include "exec/seccomp_profile.h"
+
+namespace imgbuild::exec {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json BindMount(const std::string& source, const std::string& target,
+               std::vector<std::string> options) {
+  return {{"destination", target},
+          {"type", "bind"},
+          {"source", source},
+          {"options", std::move(options)}};
+}
+
+Json KernelMount(const char* target, const char* type,
+                 std::vector<std::string> options) {
+  return {{"destination", target},
+          {"type", type},
+          {"source", type},
+          {"options", std::move(options)}};
+}
+
+Json ProcessSection(const ProcessSpec& spec, const RuntimeLayout& layout) {
+  std::vector<std::string> args = spec.args;
+  if (spec.init) args.insert(args.begin(), {"/dev/init", "--"});
+  Json user = {{"uid", spec.user.uid}, {"gid", spec.user.gid}};
+  if (!spec.user.groups.empty()) user["additionalGids"] = spec.user.groups;
+  std::vector<std::string> names = CapabilityNames(layout.capabilities);
+  // No inheritable and no ambient capabilities: a program without file
+  // capabilities gets none from its parent (CVE-2022-24769).
+  Json capabilities = {
+      {"bounding", names}, {"effective", names}, {"permitted", names}};
+  Json rlimits = Json::array();
+  for (const ResourceLimits::Ulimit& limit : spec.limits.ulimits) {
+    std::string type = "RLIMIT_";
+    for (char c : limit.name) {
+      type += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    }
+    rlimits.push_back(
+        {{"type", type}, {"soft", limit.soft}, {"hard", limit.hard}});
+  }
+  Json process = {{"terminal", layout.terminal},
+                  {"user", std::move(user)},
+                  {"args", std::move(args)},
+                  {"env", ProcessEnv(spec)},
+                  {"cwd", spec.cwd},
+                  {"capabilities", std::move(capabilities)},
+                  {"noNewPrivileges", spec.no_new_privileges}};
+  if (!rlimits.empty()) process["rlimits"] = std::move(rlimits);
+  return process;
+}
+
+Json SystemMounts(const ProcessSpec& spec, const RuntimeLayout& layout) {
+  std::vector<std::string> pts = {"nosuid", "noexec", "newinstance",
+                                  "ptmxmode=0666", "mode=0620"};
+  if (layout.tty_group) pts.push_back("gid=5");
+  std::vector<std::string> sys = {"nosuid", "noexec", "nodev"};
+  if (!spec.privileged) sys.push_back("ro");
+  Json mounts = Json::array();
+  mounts.push_back(KernelMount("/proc", "proc", {"nosuid", "noexec", "nodev"}));
+  mounts.push_back(KernelMount(
+      "/dev", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}));
+  mounts.push_back(KernelMount("/dev/pts", "devpts", std::move(pts)));
+  mounts.push_back(
+      KernelMount("/dev/mqueue", "mqueue", {"nosuid", "noexec", "nodev"}));
+  mounts.push_back(
+      KernelMount("/dev/shm", "tmpfs",
+                  {"nosuid", "noexec", "nodev", "mode=1777",
+                   fmt::format("size={}", spec.limits.shm_bytes)}));
+  if (layout.bind_sys) {
+    sys.push_back("rbind");
+    mounts.push_back(BindMount("/sys", "/sys", sys));
+  } else {
+    mounts.push_back(KernelMount("/sys", "sysfs", sys));
+    if (layout.mount_cgroup) {
+      mounts.push_back(KernelMount("/sys/fs/cgroup", "cgroup", sys));
+    }
+  }
+  return mounts;
+}
+
+void AddOwnMounts(Json& mounts, const ProcessSpec& spec,
+                  const RuntimeLayout& layout) {
+  for (const RuntimeLayout::InjectedFile& file : layout.injected) {
+    mounts.push_back(BindMount(file.source, file.target, {"bind", "private"}));
+  }
+  if (spec.init) {
+    mounts.push_back(
+        BindMount(layout.init_program, "/dev/init", {"bind", "private", "ro"}));
+  }
+  for (size_t i = 0; i < spec.mounts.size(); ++i) {
+    const Mount& mount = spec.mounts[i];
+    if (mount.type == Mount::Type::kTmpfs) {
+      std::vector<std::string> options = {
+          "nosuid", "nodev", fmt::format("mode={:o}", mount.tmpfs_mode)};
+      if (mount.tmpfs_size != 0) {
+        options.push_back(fmt::format("size={}", mount.tmpfs_size));
+      }
+      if (mount.read_only) options.push_back("ro");
+      Json entry = KernelMount("", "tmpfs", std::move(options));
+      entry["destination"] = mount.target;
+      mounts.push_back(std::move(entry));
+      continue;
+    }
+    mounts.push_back(
+        BindMount(layout.mount_sources.at(i), mount.target,
+                  {"rbind", "rprivate", mount.read_only ? "ro" : "rw"}));
+  }
+}
+
+Json DeviceEntries(const std::vector<std::string>& paths) {
+  Json out = Json::array();
+  for (const std::string& path : paths) {
+    struct ::stat st {};
+    if (::stat(path.c_str(), &st) != 0) continue;
+    out.push_back({{"path", path},
+                   {"type", S_ISBLK(st.st_mode) ? "b" : "c"},
+                   {"major", major(st.st_rdev)},
+                   {"minor", minor(st.st_rdev)},
+                   {"fileMode", st.st_mode & 07777},
+                   {"uid", 0},
+                   {"gid", 0}});
+  }
+  return out;
+}
+
+Json LinuxSection(const ProcessSpec& spec, const RuntimeLayout& layout) {
+  Json namespaces = Json::array({{{"type", "pid"}},
+                                 {{"type", "ipc"}},
+                                 {{"type", "uts"}},
+                                 {{"type", "mount"}}});
+  if (layout.mount_cgroup) namespaces.push_back({{"type", "cgroup"}});
+  if (layout.new_network_namespace) {
+    namespaces.push_back({{"type", "network"}});
+  }
+  Json section = {{"namespaces", std::move(namespaces)}};
+  if (spec.privileged) {
+    if (!layout.devices.empty()) {
+      section["devices"] = DeviceEntries(layout.devices);
+    }
+    return section;
+  }
+  section["maskedPaths"] = {"/proc/acpi",
+                            "/proc/asound",
+                            "/proc/kcore",
+                            "/proc/keys",
+                            "/proc/latency_stats",
+                            "/proc/timer_list",
+                            "/proc/timer_stats",
+                            "/proc/sched_debug",
+                            "/proc/scsi",
+                            "/sys/firmware",
+                            "/sys/devices/virtual/powercap",
+                            "/proc/interrupts"};
+  section["readonlyPaths"] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+                              "/proc/sysrq-trigger"};
+  if (layout.seccomp) {
+    section["seccomp"] = Json::parse(SeccompProfile(layout.capabilities));
+  }
+  return section;
+}
+
+}  // namespace
+
+std::vector<std::string> ProcessEnv(const ProcessSpec& spec) {
+  std::vector<std::string> env = spec.env;
+  for (const std::string& entry : env) {
+    if (entry.starts_with("HOME=")) return env;
+  }
+  env.push_back("HOME=" + (spec.home.empty() ? "/" : spec.home));
+  return env;
+}
+
+std::string MakeHostsFile(
+    const std::string& hostname,
+    const std::vector<std::pair<std::string, std::string>>& extra_hosts) {
+  std::string text = fmt::format(
+      "127.0.0.1\tlocalhost {}\n"
+      "::1\tlocalhost ip6-localhost ip6-loopback\n"
+      "fe00::0\tip6-localnet\n"
+      "ff00::0\tip6-mcastprefix\n"
+      "ff02::1\tip6-allnodes\n"
+      "ff02::2\tip6-allrouters\n",
+      hostname);
+  for (const auto& [name, address] : extra_hosts) {
+    text += fmt::format("{}\t{}\n", address, name);
+  }
+  return text;
+}
+
+std::string MakeRuntimeSpec(const ProcessSpec& spec,
+                            const RuntimeLayout& layout) {
+  Json mounts = SystemMounts(spec, layout);
+  AddOwnMounts(mounts, spec, layout);
+  Json config = {
+      {"ociVersion", "1.0.2"},
+      {"process", ProcessSection(spec, layout)},
+      {"root", {{"path", layout.rootfs}, {"readonly", spec.read_only_rootfs}}},
+      {"hostname", spec.hostname.empty() ? kDefaultHostname : spec.hostname},
+      {"mounts", std::move(mounts)},
+      {"linux", LinuxSection(spec, layout)}};
+  try {
+    return config.dump();
+  } catch (const Json::exception&) {
+    // JSON is UTF-8; a path or variable of an image may be anything.
+    throw Error(ErrorCode::kStep,
+                "run: an argument, variable or path is not valid UTF-8")
+        .WithHint("the OCI runtime takes its configuration as JSON");
+  }
+}
+
+}  // namespace imgbuild::exec
