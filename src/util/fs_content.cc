@@ -26,24 +26,34 @@ Error TooLarge(std::string_view name, size_t cap) {
 }
 
 // There are no *at() calls for extended attributes (before Linux 6.13): the
-// descriptor is named through /proc. The last component is not followed.
-std::string PathThroughProc(int dirfd, const std::string& name) {
-  if (dirfd == AT_FDCWD) return name;
-  return "/proc/self/fd/" + std::to_string(dirfd) + "/" + name;
-}
+// descriptor is named through /proc. A name's last component is not followed;
+// a bare descriptor is a link of /proc that must be.
+struct XattrPath {
+  XattrPath(int dirfd, const std::string& name) : follow(name.empty()) {
+    if (dirfd == AT_FDCWD) {
+      path = follow ? "." : name;
+    } else {
+      path = "/proc/self/fd/" + std::to_string(dirfd);
+      if (!follow) path += "/" + name;
+    }
+  }
+  std::string path;
+  bool follow;
+};
 
 // The value of one attribute; nullopt when it is gone or may not be read.
-std::optional<std::string> GetXattr(const std::string& path,
+std::optional<std::string> GetXattr(const XattrPath& where,
                                     const std::string& key) {
+  const auto get = where.follow ? ::getxattr : ::lgetxattr;
   for (std::string value(256, '\0');;) {
     const ssize_t n =
-        ::lgetxattr(path.c_str(), key.c_str(), value.data(), value.size());
+        get(where.path.c_str(), key.c_str(), value.data(), value.size());
     if (n >= 0) {
       value.resize(static_cast<size_t>(n));
       return value;
     }
     if (errno == ENODATA || errno == ENOTSUP) return std::nullopt;
-    if (errno != ERANGE) throw ErrnoError("getxattr " + key, path, errno);
+    if (errno != ERANGE) throw ErrnoError("getxattr " + key, where.path, errno);
     value.resize(value.size() * 4);  // the kernel's limit is 64 KiB
   }
 }
@@ -127,36 +137,38 @@ void WriteFileAtomic(int dirfd, const std::string& path, std::string_view text,
 
 std::map<std::string, std::string> ListXattrs(int dirfd,
                                               const std::string& name) {
-  const std::string path = PathThroughProc(dirfd, name.empty() ? "." : name);
+  const XattrPath where(dirfd, name);
+  const auto list = where.follow ? ::listxattr : ::llistxattr;
   std::string keys(1024, '\0');
   for (;;) {
-    const ssize_t n = ::llistxattr(path.c_str(), keys.data(), keys.size());
+    const ssize_t n = list(where.path.c_str(), keys.data(), keys.size());
     if (n >= 0) {
       keys.resize(static_cast<size_t>(n));
       break;
     }
     if (errno == ENOTSUP) return {};
-    if (errno != ERANGE) throw ErrnoError("listxattr", name, errno);
+    if (errno != ERANGE) throw ErrnoError("listxattr", where.path, errno);
     keys.resize(keys.size() * 4);
   }
   std::map<std::string, std::string> found;
   for (size_t begin = 0; begin < keys.size();) {
     const std::string key = keys.c_str() + begin;
     begin += key.size() + 1;
-    if (auto value = GetXattr(path, key)) found[key] = std::move(*value);
+    if (auto value = GetXattr(where, key)) found[key] = std::move(*value);
   }
   return found;
 }
 
 bool SetXattr(int dirfd, const std::string& name, const std::string& key,
               std::string_view value) {
-  const std::string path = PathThroughProc(dirfd, name.empty() ? "." : name);
-  if (::lsetxattr(path.c_str(), key.c_str(), value.data(), value.size(), 0) ==
+  const XattrPath where(dirfd, name);
+  const auto set = where.follow ? ::setxattr : ::lsetxattr;
+  if (set(where.path.c_str(), key.c_str(), value.data(), value.size(), 0) ==
       0) {
     return true;
   }
   if (errno == ENOTSUP || errno == EPERM) return false;
-  throw ErrnoError("setxattr " + key, name, errno);
+  throw ErrnoError("setxattr " + key, where.path, errno);
 }
 
 uint64_t CopyContents(int from, int to) {

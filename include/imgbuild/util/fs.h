@@ -40,7 +40,9 @@ struct ParentOf {
 // nullopt when a parent is missing or is not a directory.
 std::optional<ParentOf> TryOpenParentInRoot(int root_fd,
                                             const std::string& path);
-// Creates missing parents (0755, owner of the caller) on the way.
+// Creates missing parents (0755, owner of the caller) on the way, also behind
+// a link that dangles. A path that ends in "/.", "/.." or is the root is its
+// own parent: the name is ".".
 ParentOf MakeParentInRoot(int root_fd, const std::string& path);
 
 UniqueFd Open(int dirfd, const std::string& path, int flags, mode_t mode = 0);
@@ -58,8 +60,9 @@ std::vector<std::string> ListDir(int dirfd);
 void MakeDir(int dirfd, const std::string& name, mode_t mode);
 // mkdir -p; existing directories stay as they are.
 void MakeDirs(int dirfd, const std::string& path, mode_t mode);
-// rm -rf without following links and without crossing into other file
-// systems' mounts by path; absent is fine.
+// rm -rf without following links and without crossing mounts (a mount below,
+// bind mounts too, is an Error); absent is fine. Without root, directories of
+// the caller that he may not write are made writable first.
 void RemoveTree(int dirfd, const std::string& name);
 void Rename(int from_dir, const std::string& from, int to_dir,
             const std::string& to);
@@ -75,11 +78,13 @@ void WriteAll(int fd, Bytes bytes, std::string_view name);
 void WriteFileAtomic(int dirfd, const std::string& path, std::string_view text,
                      mode_t mode = 0644);
 
-// Extended attributes of an open fd or, for what cannot be opened (links,
-// devices), of `name` in `dirfd` without following. ENOTSUP is an empty map.
+// Extended attributes of an open fd (`name` empty; O_PATH will do) or, for what
+// cannot be opened (links, devices), of `name` in `dirfd` without following.
+// ENOTSUP is an empty map.
 std::map<std::string, std::string> ListXattrs(int dirfd,
                                               const std::string& name);
-// False when the file system does not take it (ENOTSUP, EPERM without root).
+// False when the file system does not take it (ENOTSUP), or not from us or not
+// on such a file (EPERM: "trusted.*" without root, "user.*" on a link).
 bool SetXattr(int dirfd, const std::string& name, const std::string& key,
               std::string_view value);
 
