@@ -93,14 +93,14 @@ struct Copy {
   std::vector<Word> sources;
   std::vector<Heredoc> heredocs;  // after the sources, in order
   Word destination;
-  std::optional<Word> from;      // COPY
+  std::optional<Word> from;  // COPY
   std::optional<Word> chown;
   std::optional<Word> chmod;
-  std::optional<Word> checksum;  // ADD
+  std::optional<Word> checksum;      // ADD
   std::optional<bool> keep_git_dir;  // ADD
   std::optional<bool> unpack;        // ADD
   bool link = false;
-  bool parents = false;          // COPY
+  bool parents = false;  // COPY
   std::vector<Word> excludes;
 };
 struct Cmd {

@@ -16,8 +16,7 @@
 namespace imgbuild::dockerfile {
 
 // The value of a variable, or nullopt when it is unset.
-using Lookup =
-    std::function<std::optional<std::string>(std::string_view name)>;
+using Lookup = std::function<std::optional<std::string>(std::string_view name)>;
 
 struct ExpandResult {
   std::string text;

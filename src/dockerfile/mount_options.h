@@ -1,0 +1,56 @@
+// The options of one --mount by name, expanded.
+#ifndef IMGBUILD_DOCKERFILE_MOUNT_OPTIONS_H_
+#define IMGBUILD_DOCKERFILE_MOUNT_OPTIONS_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "imgbuild/dockerfile/ast.h"
+#include "imgbuild/util/error.h"
+
+namespace imgbuild::dockerfile {
+
+class MountOptions {
+ public:
+  // Aliases (src, dst, destination, ro, rw) become one name; of an option that
+  // is given twice the last counts, as in the reference implementation.
+  MountOptions(const RawMount& raw,
+               const std::function<std::string(const Word& value)>& expand);
+
+  // Canonical names in the order in which they were first written.
+  const std::vector<std::string>& keys() const { return order_; }
+  bool Has(const std::string& key) const { return values_.contains(key); }
+  // The name as it was written: "src".
+  const std::string& Written(const std::string& key) const {
+    return values_.at(key).written;
+  }
+  std::optional<std::string> Text(const std::string& key) const;
+  // A bare option is true. Throws for anything that Go's ParseBool refuses.
+  std::optional<bool> Bool(const std::string& key) const;
+  // Throws for anything else than digits of `base` up to `max`.
+  std::optional<uint32_t> Number(const std::string& key, int base,
+                                 uint32_t max) const;
+
+  // An Error about `key`, at its value; about the whole mount.
+  Error At(const std::string& key, const std::string& what) const;
+  Error Whole(const std::string& what) const;
+
+ private:
+  struct Value {
+    std::string written;
+    std::optional<std::string> text;
+    SourceRange range;
+  };
+  std::map<std::string, Value> values_;
+  std::vector<std::string> order_;
+  SourceRange range_;
+};
+
+}  // namespace imgbuild::dockerfile
+
+#endif  // IMGBUILD_DOCKERFILE_MOUNT_OPTIONS_H_
