@@ -61,8 +61,9 @@ class PatternList {
 
 // One glob of Go's filepath.Match against one path component or a whole path
 // ('*' and '?' never match '/'). Throws Error(kDockerfile) on a malformed
-// pattern.
+// pattern, unless the name failed to match in front of the mistake.
 bool GlobMatch(std::string_view pattern, std::string_view name);
+// Whether there is a '*', '?' or '[' that is not escaped.
 bool HasGlob(std::string_view pattern);
 
 }  // namespace imgbuild::context
