@@ -27,15 +27,26 @@ struct ClientOptions {
   unsigned per_host_connections = 6;
   // Foreign layers may be fetched from their own urls.
   bool allow_foreign_urls = false;
+  // "REGISTRY=TOKENHOST": token servers on another host that may see the
+  // credentials of a registry, beside the well-known pairs.
+  std::vector<std::string> trusted_realms;
   std::function<void(const std::string&)> warn;  // Warning: headers, fall-backs
 };
 
-// A blob being received. Begin() is told where the bytes start again: 0 for a
-// fresh start (drop what came before), else the number of bytes kept.
+// A blob being received: Write() gets its bytes in order, each once, unless
+// Restart() says that everything begins again.
 class BlobSink : public Writer {
  public:
   // Bytes already there from an earlier, broken attempt (other runs too).
   virtual uint64_t Resume() { return 0; }
+  // Passes those bytes to `to`, which hashes them: the digest is of the whole.
+  // False (the default): they cannot be read, so the download begins at 0
+  // after a Restart().
+  virtual bool ReadKept(Writer& to) {
+    static_cast<void>(to);
+    return false;
+  }
+  // Drops everything, the kept bytes too.
   virtual void Restart() = 0;
 };
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "imgbuild/util/cancel.h"
+#include "imgbuild/util/error.h"
 #include "imgbuild/util/io.h"
 
 namespace imgbuild::registry {
@@ -50,11 +51,33 @@ struct HttpResponse {
   std::string url;  // as requested, for messages (no user info in it)
 };
 
+// What failed below HTTP. An Error(kRegistry) like any other for those who do
+// not look closer; the client does: only a connection that never spoke may be
+// tried as plain http, and nobody answering is worth fewer attempts.
+class TransportError : public Error {
+ public:
+  enum class Kind {
+    kConnect,   // name, route, refused, connect timeout
+    kTls,       // handshake or certificate
+    kTransfer,  // reset, idle, cut short
+    kOther,     // a response that breaks HTTP or a cap
+  };
+  TransportError(Kind kind, std::string message)
+      : Error(ErrorCode::kRegistry, std::move(message)), kind_(kind) {
+    Temporary(kind == Kind::kConnect || kind == Kind::kTransfer);
+  }
+  Kind kind() const { return kind_; }
+
+ private:
+  Kind kind_;
+};
+
 // Decides, when the status and headers are in, where the body goes.
 class ResponseSink {
  public:
   virtual ~ResponseSink() = default;
-  // Returning nullptr collects up to 1 MiB of the body into *error_body.
+  // Called once, also for a response without a body. Returning nullptr
+  // collects the first 1 MiB of the body into `*body` and drops the rest.
   virtual Writer* Begin(const HttpResponse& response) = 0;
 };
 
@@ -63,8 +86,9 @@ class HttpTransport {
   virtual ~HttpTransport() = default;
   // One exchange; redirects are NOT followed (the client decides what may go
   // along). Body bytes go to the sink's writer, or into `*body` (at most
-  // 8 MiB). Any status is a result; Error(kRegistry) with temporary() set as
-  // it fits is for what happens below HTTP: DNS, connect, TLS, reset, idle.
+  // 8 MiB). Any status is a result; TransportError is for what happens below
+  // HTTP: DNS, connect, TLS, reset, idle. What the sink's writer or the body
+  // reader throws comes out unchanged.
   // Thread-safe; connections are reused across calls and threads.
   virtual HttpResponse Send(const HttpRequest& request, ResponseSink* sink,
                             std::string* body, const CancelToken& cancel) = 0;
