@@ -1,0 +1,77 @@
+// Performs a plan: runs its vertices in parallel, uses the cache, makes layers
+// and assembles the image. The result is in the store, under its final
+// manifest digest, when Build() returns.
+#ifndef IMGBUILD_BUILD_BUILDER_H_
+#define IMGBUILD_BUILD_BUILDER_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "imgbuild/context/context.h"
+#include "imgbuild/exec/executor.h"
+#include "imgbuild/plan/build_graph.h"
+#include "imgbuild/store/store.h"
+#include "imgbuild/transfer/transfer.h"
+#include "imgbuild/util/cancel.h"
+#include "imgbuild/util/progress.h"
+#include "imgbuild/util/thread_pool.h"
+
+namespace imgbuild::build {
+
+// --secret: where the bytes of one come from. Never logged, never in a key.
+struct Secret {
+  std::string file;  // or
+  std::string env;   // the name of the variable that holds it
+};
+
+struct BuildRequest {
+  const plan::BuildGraph& graph;
+  // By name; "" is the main context.
+  std::map<std::string, std::shared_ptr<const context::ContextSource>> contexts;
+  std::map<std::string, Secret> secrets;
+  // Tells the steps of this Dockerfile from those of others when a miss is
+  // explained: its path.
+  std::string slot_prefix;
+  unsigned jobs = 8;
+  std::vector<oci::Reference> tags;
+};
+
+struct BuildResult {
+  oci::Document manifest;  // the exact bytes
+  std::string config;
+  oci::ImageId image_id;
+  std::vector<transfer::LayerName> layers;
+  oci::Platform platform;
+  // The store had an image of this digest before.
+  bool unchanged = false;
+  unsigned cached_steps = 0;
+  unsigned run_steps = 0;
+};
+
+// What a build works with. All of it outlives the builder.
+struct BuildEnvironment {
+  store::Store& store;
+  transfer::Transfer& transfer;
+  exec::Executor& executor;
+  ProgressSink& progress;
+  ThreadPool& pool;
+  CancelToken cancel;
+};
+
+class Builder {
+ public:
+  explicit Builder(BuildEnvironment& environment) : env_(environment) {}
+  // Throws Error at the instruction that failed (kStep for a step of its
+  // own), with the other steps cancelled and nothing half-made in the store.
+  BuildResult Build(const BuildRequest& request);
+
+ private:
+  BuildEnvironment& env_;
+};
+
+}  // namespace imgbuild::build
+
+#endif  // IMGBUILD_BUILD_BUILDER_H_

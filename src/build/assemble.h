@@ -1,0 +1,22 @@
+// From the layers of a build to an image in the store.
+#ifndef IMGBUILD_BUILD_ASSEMBLE_H_
+#define IMGBUILD_BUILD_ASSEMBLE_H_
+
+#include <vector>
+
+#include "build/step.h"
+
+namespace imgbuild::build {
+
+// Config and manifest, final to the last byte. Pure.
+BuildResult Assemble(const plan::BuildGraph& graph,
+                     const std::vector<VertexResult>& results);
+
+// Stores both, records the image and moves the tags. Sets result.unchanged.
+// REQUIRES: the blobs of all layers are in the store.
+void Record(store::Store& store, BuildResult& result,
+            const std::vector<oci::Reference>& tags);
+
+}  // namespace imgbuild::build
+
+#endif  // IMGBUILD_BUILD_ASSEMBLE_H_

@@ -1,0 +1,277 @@
+// COPY and ADD: where each selected file goes.
+#include <fmt/format.h>
+
+#include "imgbuild/exec/user.h"
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/fs.h"
+#include "imgbuild/util/strings.h"
+
+#include "build/chmod.h"
+#include "build/copy_tree.h"
+#include "build/selection.h"
+#include "build/step.h"
+#include "build/unpack.h"
+
+namespace imgbuild::build {
+namespace {
+
+using context::ContextSource;
+
+std::string BaseName(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+std::string DirName(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
+std::string JoinPath(const std::string& dir, const std::string& name) {
+  return dir.empty() ? name : name.empty() ? dir : dir + "/" + name;
+}
+
+class CopyRunner {
+ public:
+  CopyRunner(Step& step, const plan::CopyOp& op)
+      : step_(step),
+        op_(op),
+        below_(op.link ? std::make_shared<const EmptyTree>()
+                       : step.ParentTree()),
+        tree_(below_, step.vertex().epoch) {
+    if (!op.chown.empty()) owner_ = ResolveOwner();
+    if (!op.chmod.empty()) chmod_ = Chmod::Parse(op.chmod);
+  }
+
+  std::optional<store::StoredLayer> Run() {
+    if (!op_.remotes.empty()) {
+      Error error(
+          ErrorCode::kStep,
+          fmt::format("ADD of {} {} is not supported",
+                      op_.remotes[0].git ? "the git repository" : "the URL",
+                      Quoted(op_.remotes[0].url)));
+      throw error.At(op_.remotes[0].range)
+          .WithHint("fetch it before the build and COPY it from the context");
+    }
+    if (!op_.patterns.empty()) {
+      source_ = step_.Source(op_.source);
+      const Selection selection = Select(*source_, op_);
+      CheckDestination(selection);
+      for (const Selected& match : selection.matches) CopyMatch(match);
+    }
+    for (const plan::CopyOp::Inline& file : op_.inlines) CopyInline(file);
+    return step_.WriteLayer([this](layer::LayerWriter& writer) {
+      tree_.Write(writer, step_.state().cancel);
+    });
+  }
+
+ private:
+  Owner ResolveOwner() const {
+    try {
+      const exec::Ownership found = exec::ResolveChown(*below_, op_.chown);
+      return {found.uid, found.gid};
+    } catch (Error& error) {
+      throw error.At(op_.chown_range);
+    }
+  }
+
+  // Several files need a directory to go to (the manual's rule; BuildKit lets
+  // the last one win).
+  void CheckDestination(const Selection& selection) const {
+    const size_t sources =
+        selection.matches.size() + op_.inlines.size() + op_.remotes.size();
+    if (sources < 2 || op_.destination.ends_with('/')) return;
+    const std::string path =
+        ResolveInTree(*below_, op_.destination.substr(1), true);
+    if (tree_.TypeAt(path) == FileType::kDirectory) return;
+    bool only_directories = true;
+    for (const Selected& match : selection.matches) {
+      only_directories = only_directories && match.directory;
+    }
+    if (only_directories && op_.inlines.empty()) return;
+    Error error(ErrorCode::kStep,
+                fmt::format("when more than one file is copied, the "
+                            "destination must be a directory and end with a /, "
+                            "but it is {}",
+                            Quoted(op_.destination)));
+    throw error.At(op_.destination_range);
+  }
+
+  uint32_t ParentMode() const {
+    return chmod_ && chmod_->octal() ? *chmod_->octal() : 0755;
+  }
+
+  // The destination with its links resolved; as a directory it exists after.
+  std::string DestinationDirectory() {
+    std::string path =
+        op_.link ? fs::CleanRelative(op_.destination)
+                 : ResolveInTree(*below_, op_.destination.substr(1), true);
+    tree_.MakeDirs(path, ParentMode(), owner_.value_or(Owner{}));
+    return path;
+  }
+
+  // Where a single file called `name` goes.
+  std::string FileDestination(const std::string& name) {
+    if (op_.destination.ends_with('/')) {
+      return JoinPath(DestinationDirectory(), name);
+    }
+    std::string path =
+        op_.link ? fs::CleanRelative(op_.destination)
+                 : ResolveInTree(*below_, op_.destination.substr(1), true);
+    if (tree_.TypeAt(path) == FileType::kDirectory) {
+      return JoinPath(path, name);
+    }
+    tree_.MakeDirs(DirName(path), ParentMode(), owner_.value_or(Owner{}));
+    return path;
+  }
+
+  // With --parents the source's own directories are kept below the
+  // destination; a "/./" in the pattern says from where on.
+  std::string KeptParents(const Selected& match) const {
+    std::string name = match.name;
+    for (const plan::CopyOp::Pattern& pattern : op_.patterns) {
+      const size_t pivot = pattern.text.find("/./");
+      if (pivot == std::string::npos) continue;
+      const std::string before =
+          fs::CleanRelative(pattern.text.substr(0, pivot));
+      if (name.starts_with(before + "/")) {
+        name = name.substr(before.size() + 1);
+        break;
+      }
+    }
+    return name;
+  }
+
+  void CopyMatch(const Selected& match) {
+    if (op_.parents) {
+      CopyWithParents(match);
+      return;
+    }
+    if (match.directory) {
+      const std::string top = DestinationDirectory();
+      for (const ContextSource::Item& item : match.items) {
+        if (&item == &match.items.front()) continue;  // contents only
+        CopyItem(
+            item,
+            JoinPath(top, item.path.substr(
+                              match.path.empty() ? 0 : match.path.size() + 1)));
+      }
+      return;
+    }
+    const ContextSource::Item& item = match.items.front();
+    if (op_.unpack_archives && item.info.type == FileType::kRegular &&
+        IsArchive(*source_, item.path)) {
+      AddArchive(item);
+      return;
+    }
+    CopyItem(item, FileDestination(BaseName(match.name)));
+  }
+
+  void CopyWithParents(const Selected& match) {
+    const std::string kept = KeptParents(match);
+    std::string parent = DestinationDirectory();
+    const std::string skipped =
+        match.name.substr(0, match.name.size() - kept.size());
+    // The kept parents carry the metadata that they have in the source.
+    for (size_t slash = kept.find('/'); slash != std::string::npos;
+         slash = kept.find('/', slash + 1)) {
+      const std::string relative = kept.substr(0, slash);
+      const std::string in_source =
+          ResolveInTree(*source_, skipped + relative, true);
+      const auto info = source_->Lstat(in_source);
+      if (info) CopyItem({in_source, *info}, JoinPath(parent, relative));
+    }
+    const std::string top = JoinPath(parent, kept);
+    for (const ContextSource::Item& item : match.items) {
+      const std::string rest = item.path.substr(match.path.size());
+      CopyItem(item, fs::CleanRelative(top + "/" + rest));
+    }
+  }
+
+  void ApplyFlags(layer::Entry& entry, bool chmod_too) const {
+    if (owner_) {
+      entry.uid = owner_->uid;
+      entry.gid = owner_->gid;
+    }
+    if (chmod_too && chmod_ && entry.type != layer::EntryType::kSymlink) {
+      entry.mode =
+          chmod_->Apply(entry.mode, entry.type == layer::EntryType::kDirectory);
+    }
+    // Files from outside get the epoch; a stage's keep their time (clamped
+    // when the layer is planned).
+    if (op_.source.kind == plan::FileSource::Kind::kContext && chmod_too) {
+      entry.mtime_s = step_.vertex().epoch;
+    }
+  }
+
+  void CopyItem(const ContextSource::Item& item, std::string path) {
+    if (item.info.type == FileType::kSocket) return;
+    layer::Entry entry = ToEntry(item.info, std::move(path));
+    ApplyFlags(entry, true);
+    if (item.info.type == FileType::kSymlink) {
+      entry.link_target = source_->ReadLink(item.path);
+    } else {
+      entry.xattrs = source_->Xattrs(item.path);
+    }
+    if (item.info.type == FileType::kDirectory) {
+      tree_.PutDirectory(std::move(entry), true);
+      return;
+    }
+    std::optional<std::pair<uint64_t, uint64_t>> inode;
+    if (item.info.nlink > 1) inode = {item.info.device, item.info.inode};
+    tree_.PutLeaf(std::move(entry), source_, item.path, inode);
+  }
+
+  // A tar goes into the destination as a directory; owners, modes and times
+  // are the archive's, --chown overrides the owner, --chmod does not apply.
+  void AddArchive(const ContextSource::Item& archive) {
+    const std::string top = DestinationDirectory();
+    const auto unpacked = std::make_shared<UnpackedArchive>(
+        step_.env().store, *source_, archive.path, step_.state().cancel);
+    unpacked_.push_back(unpacked);
+    for (const ContextSource::Item& item : unpacked->items()) {
+      if (item.path.empty()) continue;
+      layer::Entry entry = ToEntry(item.info, JoinPath(top, item.path));
+      ApplyFlags(entry, false);
+      if (item.info.type == FileType::kSymlink) {
+        entry.link_target = unpacked->tree()->ReadLink(item.path);
+      } else {
+        entry.xattrs = unpacked->tree()->Xattrs(item.path);
+      }
+      if (item.info.type == FileType::kDirectory) {
+        tree_.PutDirectory(std::move(entry), true);
+        continue;
+      }
+      std::optional<std::pair<uint64_t, uint64_t>> inode;
+      if (item.info.nlink > 1) inode = {item.info.device, item.info.inode};
+      tree_.PutLeaf(std::move(entry), unpacked->tree(), item.path, inode);
+    }
+  }
+
+  void CopyInline(const plan::CopyOp::Inline& file) {
+    layer::Entry entry;
+    entry.path = FileDestination(file.name);
+    entry.mode = 0644;
+    entry.mtime_s = step_.vertex().epoch;
+    ApplyFlags(entry, true);
+    tree_.PutText(std::move(entry), file.text);
+  }
+
+  Step& step_;
+  const plan::CopyOp& op_;
+  std::shared_ptr<const FileTree> below_;
+  CopyTree tree_;
+  std::optional<Owner> owner_;
+  std::optional<Chmod> chmod_;
+  std::shared_ptr<const ContextSource> source_;
+  std::vector<std::shared_ptr<UnpackedArchive>> unpacked_;
+};
+
+}  // namespace
+
+std::optional<store::StoredLayer> PerformCopy(Step& step,
+                                              const plan::CopyOp& op) {
+  return CopyRunner(step, op).Run();
+}
+
+}  // namespace imgbuild::build

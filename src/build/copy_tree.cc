@@ -1,0 +1,193 @@
+#include "build/copy_tree.h"
+
+#include <fmt/format.h>
+
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/strings.h"
+
+namespace imgbuild::build {
+namespace {
+
+std::string DirName(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
+layer::EntryType ToEntryType(FileType type) {
+  switch (type) {
+    case FileType::kDirectory:
+      return layer::EntryType::kDirectory;
+    case FileType::kSymlink:
+      return layer::EntryType::kSymlink;
+    case FileType::kCharDevice:
+      return layer::EntryType::kCharDevice;
+    case FileType::kBlockDevice:
+      return layer::EntryType::kBlockDevice;
+    case FileType::kFifo:
+      return layer::EntryType::kFifo;
+    case FileType::kRegular:
+    case FileType::kSocket:
+      break;
+  }
+  return layer::EntryType::kFile;
+}
+
+FileType ToFileType(layer::EntryType type) {
+  switch (type) {
+    case layer::EntryType::kDirectory:
+      return FileType::kDirectory;
+    case layer::EntryType::kSymlink:
+      return FileType::kSymlink;
+    case layer::EntryType::kCharDevice:
+      return FileType::kCharDevice;
+    case layer::EntryType::kBlockDevice:
+      return FileType::kBlockDevice;
+    case layer::EntryType::kFifo:
+      return FileType::kFifo;
+    case layer::EntryType::kFile:
+    case layer::EntryType::kHardLink:
+      break;
+  }
+  return FileType::kRegular;
+}
+
+}  // namespace
+
+layer::Entry ToEntry(const FileInfo& info, std::string path) {
+  layer::Entry entry;
+  entry.path = std::move(path);
+  entry.type = ToEntryType(info.type);
+  entry.mode = info.type == FileType::kSymlink ? 0777 : info.mode;
+  entry.uid = info.uid;
+  entry.gid = info.gid;
+  entry.size = info.type == FileType::kRegular ? info.size : 0;
+  entry.mtime_s = info.mtime_s;
+  entry.dev_major = info.rdev_major;
+  entry.dev_minor = info.rdev_minor;
+  return entry;
+}
+
+std::optional<FileType> CopyTree::TypeAt(const std::string& path) const {
+  const auto it = planned_.find(path);
+  if (it != planned_.end()) return ToFileType(it->second.entry.type);
+  const auto info = below_->Lstat(path);
+  if (!info) return std::nullopt;
+  return info->type;
+}
+
+void CopyTree::Plan(Planned planned) {
+  planned.entry.mtime_s = std::min(planned.entry.mtime_s, epoch_);
+  std::string path = planned.entry.path;
+  planned_.insert_or_assign(std::move(path), std::move(planned));
+}
+
+// The layer says what the directories on the way are, as they are below: so it
+// means the same wherever it is unpacked.
+void CopyTree::KeepParents(const std::string& path) {
+  const std::string parent = DirName(path);
+  if (parent.empty() || parent == last_parent_) return;
+  if (!planned_.contains(parent)) {
+    const auto info = below_->Lstat(parent);
+    if (info) {
+      KeepParents(parent);
+      layer::Entry entry = ToEntry(*info, parent);
+      entry.xattrs = below_->Xattrs(parent);
+      Plan({std::move(entry), nullptr, "", std::nullopt, std::nullopt});
+    }
+  }
+  last_parent_ = parent;
+}
+
+void CopyTree::MakeDirs(const std::string& path, uint32_t mode,
+                        const Owner& owner) {
+  if (path.empty()) return;
+  const auto type = TypeAt(path);
+  if (type) {
+    if (*type != FileType::kDirectory) {
+      throw Error(ErrorCode::kStep,
+                  fmt::format("{} is not a directory", Quoted("/" + path)));
+    }
+    return;
+  }
+  MakeDirs(DirName(path), mode, owner);
+  layer::Entry entry;
+  entry.path = path;
+  entry.type = layer::EntryType::kDirectory;
+  entry.mode = mode;
+  entry.uid = owner.uid;
+  entry.gid = owner.gid;
+  entry.mtime_s = epoch_;
+  PutDirectory(std::move(entry), true);
+}
+
+void CopyTree::PutDirectory(layer::Entry entry, bool overwrite) {
+  if (entry.path.empty()) return;  // the root is nobody's to change
+  const auto type = TypeAt(entry.path);
+  if (type && *type != FileType::kDirectory) {
+    throw Error(ErrorCode::kStep, fmt::format("cannot copy to non-directory: "
+                                              "/{}",
+                                              entry.path));
+  }
+  if (type && !overwrite) return;
+  KeepParents(entry.path);
+  Plan({std::move(entry), nullptr, "", std::nullopt, std::nullopt});
+}
+
+void CopyTree::PutLeaf(layer::Entry entry, std::shared_ptr<const FileTree> tree,
+                       std::string source,
+                       std::optional<std::pair<uint64_t, uint64_t>> inode) {
+  if (TypeAt(entry.path) == FileType::kDirectory) {
+    throw Error(
+        ErrorCode::kStep,
+        fmt::format("cannot replace to directory /{} with file", entry.path));
+  }
+  KeepParents(entry.path);
+  Plan({std::move(entry), std::move(tree), std::move(source), std::nullopt,
+        inode});
+}
+
+void CopyTree::PutText(layer::Entry entry, std::string text) {
+  if (TypeAt(entry.path) == FileType::kDirectory) {
+    throw Error(
+        ErrorCode::kStep,
+        fmt::format("cannot replace to directory /{} with file", entry.path));
+  }
+  entry.size = text.size();
+  KeepParents(entry.path);
+  Plan({std::move(entry), nullptr, "", std::move(text), std::nullopt});
+}
+
+void CopyTree::Write(layer::LayerWriter& writer,
+                     const CancelToken& cancel) const {
+  // The first name of a group, in the order of the layer, is the file.
+  std::map<std::pair<uint64_t, uint64_t>, std::string> first;
+  for (const auto& [path, planned] : planned_) {
+    cancel.Check();
+    if (planned.text) {
+      StringReader reader(*planned.text);
+      writer.Add(planned.entry, &reader);
+      continue;
+    }
+    if (planned.entry.type != layer::EntryType::kFile) {
+      writer.Add(planned.entry, nullptr);
+      continue;
+    }
+    if (planned.inode) {
+      const auto [it, added] = first.try_emplace(*planned.inode, path);
+      if (!added) {
+        layer::Entry link = planned.entry;
+        link.type = layer::EntryType::kHardLink;
+        link.link_target = it->second;
+        link.size = 0;
+        link.xattrs.clear();
+        writer.Add(link, nullptr);
+        continue;
+      }
+    }
+    const UniqueFd file = planned.tree->Open(planned.source);
+    FdReader reader(file.get(), planned.source);
+    writer.Add(planned.entry, &reader);
+  }
+}
+
+}  // namespace imgbuild::build

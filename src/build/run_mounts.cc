@@ -1,0 +1,223 @@
+#include "build/run_mounts.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/strings.h"
+
+#include "build/selection.h"
+
+namespace imgbuild::build {
+namespace {
+
+using dockerfile::MountSpec;
+
+constexpr size_t kMaxSecretBytes = 500 * 1024;
+
+// Secrets and scripts live in memory only.
+fs::TempDir MemoryDir() {
+  const UniqueFd shm =
+      fs::OpenIfExists(AT_FDCWD, "/dev/shm", O_RDONLY | O_DIRECTORY);
+  if (shm) return fs::TempDir(shm.get(), "imgbuild-");
+  return fs::TempDir::InTmp();
+}
+
+void WriteOwned(int dir_fd, const std::string& name, std::string_view text,
+                uint32_t mode, uint32_t uid, uint32_t gid) {
+  const UniqueFd file = fs::Open(
+      dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode & 0777);
+  fs::WriteAll(file.get(), AsBytes(text), name);
+  if ((uid != 0 || gid != 0) && ::fchown(file.get(), uid, gid) != 0) {
+    throw ErrnoError("chown", name, errno);
+  }
+  if (::fchmod(file.get(), mode) != 0) throw ErrnoError("chmod", name, errno);
+}
+
+}  // namespace
+
+RunMounts::RunMounts(Step& step, const plan::RunOp& op, const FileTree& root)
+    : step_(step), root_(root) {
+  for (const plan::RunMount& mount : op.mounts) {
+    try {
+      switch (mount.spec.type) {
+        case MountSpec::Type::kBind:
+          AddBind(mount);
+          break;
+        case MountSpec::Type::kCache:
+          AddCache(mount);
+          break;
+        case MountSpec::Type::kTmpfs:
+          AddTmpfs(mount);
+          break;
+        case MountSpec::Type::kSecret:
+          AddSecret(mount);
+          break;
+        case MountSpec::Type::kSsh:
+          if (!mount.spec.required) break;  // as without an agent
+          throw Error(ErrorCode::kStep, "no ssh agent is forwarded")
+              .WithHint(
+                  "this version forwards no agent; fetch before the "
+                  "build or use a secret");
+      }
+    } catch (Error& error) {
+      throw error.At(mount.spec.range);
+    }
+  }
+  if (op.script) AddScript(*op.script);
+}
+
+std::string RunMounts::InRoot(const std::string& target) const {
+  return "/" + ResolveInTree(root_, target.substr(1), true);
+}
+
+RunMounts::Materialized RunMounts::Materialize(const plan::FileSource& from,
+                                               const std::string& path,
+                                               const SourceRange& range,
+                                               const fs::TempDir& dir) {
+  const auto source = step_.Source(from);
+  const Selection selection = SelectPath(*source, path, range);
+  const Selected& match = selection.matches.at(0);
+  // A file keeps its name below the directory, a tree gives its contents.
+  const size_t slash = match.path.rfind('/');
+  const std::string strip = match.directory ? match.path
+                            : slash == std::string::npos
+                                ? ""
+                                : match.path.substr(0, slash);
+  WriteItems(source, match.items, strip, dir.fd(), step_.env().pool,
+             step_.state().cancel);
+  if (match.directory) {
+    const FileInfo& info = match.items.front().info;
+    if (::fchmod(dir.fd(), info.mode) != 0 ||
+        ::fchown(dir.fd(), info.uid, info.gid) != 0) {
+      throw ErrnoError("chmod", dir.path(), errno);
+    }
+    return {dir.path(), false};
+  }
+  if (::fchmod(dir.fd(), 0755) != 0) {
+    throw ErrnoError("chmod", dir.path(), errno);
+  }
+  return {dir.path() + match.path.substr(strip.empty() ? 0 : strip.size())
+                           .insert(0, strip.empty() ? "/" : ""),
+          true};
+}
+
+void RunMounts::AddBind(const plan::RunMount& mount) {
+  temporary_.push_back(step_.env().store.NewTemp("bind-"));
+  const Materialized files =
+      Materialize(mount.from.value_or(plan::FileSource{}), mount.spec.source,
+                  mount.spec.range, temporary_.back());
+  exec::Mount out;
+  out.source = files.path;
+  out.target = InRoot(mount.target);
+  out.target_is_file = files.is_file;
+  out.read_only = mount.spec.read_only;
+  mounts_.push_back(std::move(out));
+}
+
+void RunMounts::AddCache(const plan::RunMount& mount) {
+  const MountSpec& spec = mount.spec;
+  const std::string id = spec.id.empty() ? mount.target : spec.id;
+  std::string dir = step_.env().store.CacheMountDir(id);
+  if (spec.sharing == MountSpec::Sharing::kPrivate) {
+    // A further instance for each step that is at it now.
+    for (int n = 1;; ++n) {
+      auto lock = fs::FileLock::Try(AT_FDCWD, dir + ".lock",
+                                    fs::FileLock::Mode::kExclusive);
+      if (lock) {
+        locks_.push_back(std::move(*lock));
+        break;
+      }
+      dir = step_.env().store.CacheMountDir(fmt::format("{}\n{}", id, n));
+    }
+  } else {
+    locks_.emplace_back(AT_FDCWD, dir + ".lock",
+                        spec.sharing == MountSpec::Sharing::kLocked
+                            ? fs::FileLock::Mode::kExclusive
+                            : fs::FileLock::Mode::kShared);
+  }
+  const std::string files = dir + "/files";
+  if (!fs::LstatIfExists(AT_FDCWD, files)) {
+    // Filled beside it and renamed: a step that is killed leaves no half.
+    fs::TempDir fresh = step_.env().store.NewTemp("cache-");
+    if (mount.from) Materialize(*mount.from, spec.source, spec.range, fresh);
+    if (::fchmod(fresh.fd(), spec.mode.value_or(0755)) != 0 ||
+        ::fchown(fresh.fd(), spec.uid.value_or(0), spec.gid.value_or(0)) != 0) {
+      throw ErrnoError("chmod", files, errno);
+    }
+    if (::rename(fresh.path().c_str(), files.c_str()) == 0) {
+      fresh.Release();
+    } else if (errno != ENOTEMPTY && errno != EEXIST) {
+      throw ErrnoError("rename", files, errno);
+    }
+  }
+  exec::Mount out;
+  out.source = files;
+  out.target = InRoot(mount.target);
+  out.read_only = spec.read_only;
+  mounts_.push_back(std::move(out));
+}
+
+void RunMounts::AddTmpfs(const plan::RunMount& mount) {
+  exec::Mount out;
+  out.type = exec::Mount::Type::kTmpfs;
+  out.target = InRoot(mount.target);
+  out.tmpfs_size = mount.spec.size_bytes;
+  out.read_only = mount.spec.read_only;
+  mounts_.push_back(std::move(out));
+}
+
+void RunMounts::AddSecret(const plan::RunMount& mount) {
+  const MountSpec& spec = mount.spec;
+  const auto& secrets = step_.state().request.secrets;
+  const auto it = secrets.find(spec.id);
+  std::optional<std::string> value;
+  if (it != secrets.end()) {
+    if (!it->second.env.empty()) {
+      if (const char* text = std::getenv(it->second.env.c_str())) value = text;
+    } else {
+      const UniqueFd file =
+          fs::OpenIfExists(AT_FDCWD, it->second.file, O_RDONLY);
+      if (file) {
+        value = fs::ReadFd(file.get(), kMaxSecretBytes,
+                           "the file of secret " + Quoted(spec.id));
+      }
+    }
+  }
+  if (!value) {
+    if (!spec.required) return;
+    throw Error(
+        ErrorCode::kStep,
+        fmt::format("secret {} is required and was not given", Quoted(spec.id)))
+        .WithHint(fmt::format("pass --secret id={},src=FILE or "
+                              "--secret id={},env=VARIABLE",
+                              spec.id, spec.id));
+  }
+  if (spec.env) secret_env_.push_back(*spec.env + "=" + *value);
+  if (spec.env && spec.target.empty()) return;
+  temporary_.push_back(MemoryDir());
+  WriteOwned(temporary_.back().fd(), "secret", *value, spec.mode.value_or(0400),
+             spec.uid.value_or(0), spec.gid.value_or(0));
+  exec::Mount out;
+  out.source = temporary_.back().path() + "/secret";
+  out.target = InRoot(mount.target);
+  out.target_is_file = true;
+  out.read_only = true;
+  mounts_.push_back(std::move(out));
+}
+
+void RunMounts::AddScript(const plan::RunOp::Script& script) {
+  temporary_.push_back(MemoryDir());
+  WriteOwned(temporary_.back().fd(), "script", script.text, 0755, 0, 0);
+  exec::Mount out;
+  out.source = temporary_.back().path() + "/script";
+  out.target = script.path;
+  out.target_is_file = true;
+  out.read_only = true;
+  mounts_.push_back(std::move(out));
+}
+
+}  // namespace imgbuild::build

@@ -1,0 +1,87 @@
+// One vertex at work: what it was given, and what every op needs.
+#ifndef IMGBUILD_BUILD_STEP_H_
+#define IMGBUILD_BUILD_STEP_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "imgbuild/build/builder.h"
+#include "imgbuild/layer/layer_writer.h"
+#include "imgbuild/plan/cache_key.h"
+
+namespace imgbuild::build {
+
+// What a vertex came to: the layers of its root file system, bottom first.
+struct VertexResult {
+  std::vector<transfer::LayerName> layers;
+  // The layer that this vertex itself made, if it made one.
+  std::optional<store::StoredLayer> own;
+  bool cached = false;
+
+  std::vector<oci::DiffId> Chain() const;
+  std::string ChainKey() const;  // "" for no layers
+};
+
+// Shared by all steps of a build. Thread-safe as its parts are.
+struct BuildState {
+  BuildEnvironment& env;
+  const BuildRequest& request;
+  CancelToken cancel;  // of this build: also set by the first failure
+};
+
+class Step {
+ public:
+  Step(BuildState& state, const plan::Vertex& vertex, VertexId progress_id,
+       const VertexResult* parent, std::vector<const VertexResult*> inputs);
+
+  // The whole work of the vertex.
+  VertexResult Run();
+
+  const plan::Vertex& vertex() const { return vertex_; }
+  BuildState& state() { return state_; }
+  BuildEnvironment& env() { return state_.env; }
+  VertexId progress_id() const { return progress_id_; }
+  const VertexResult& parent() const { return *parent_; }
+  const VertexResult& input(size_t i) const { return *inputs_[i]; }
+
+  // The parent's root file system to read; unpacks what is not yet.
+  std::shared_ptr<const FileTree> ParentTree();
+  // The files of a source; a stage's are unpacked first.
+  std::shared_ptr<const context::ContextSource> Source(
+      const plan::FileSource& from);
+
+  // Writes a layer: `fill` adds its entries. nullopt when it added none.
+  // The blob is in the store afterwards.
+  std::optional<store::StoredLayer> WriteLayer(
+      const std::function<void(layer::LayerWriter& writer)>& fill);
+
+ private:
+  VertexResult UseImage(const plan::ImageOp& op);
+  std::optional<store::CacheRecord> FindCached(const plan::Recipe& recipe);
+  std::optional<store::StoredLayer> Perform();
+  std::string ContentDigest(const plan::FileSource& from);
+  plan::KeyInputs MakeInputs();
+  void ExplainMiss(const plan::Recipe& recipe);
+  std::string Slot() const;
+
+  BuildState& state_;
+  const plan::Vertex& vertex_;
+  const VertexId progress_id_;
+  const VertexResult* parent_;
+  const std::vector<const VertexResult*> inputs_;
+  std::string miss_reason_;
+};
+
+// The ops; each returns the layer it made.
+std::optional<store::StoredLayer> PerformCopy(Step& step,
+                                              const plan::CopyOp& op);
+std::optional<store::StoredLayer> PerformRun(Step& step, const plan::RunOp& op);
+std::optional<store::StoredLayer> PerformWorkdir(Step& step,
+                                                 const plan::WorkdirOp& op);
+
+}  // namespace imgbuild::build
+
+#endif  // IMGBUILD_BUILD_STEP_H_
