@@ -160,9 +160,10 @@ std::optional<std::string_view> ImageConfig::Env(std::string_view name) const {
 
 void ImageConfig::SetEnv(std::string_view name, std::string_view value) {
   const std::string entry = std::string(name) + "=" + std::string(value);
-  for (std::string& old : env) {
-    if (NameOf(old) != name) continue;
-    old = entry;
+  // The last one is the one that counts, should there be several.
+  for (auto old = env.rbegin(); old != env.rend(); ++old) {
+    if (NameOf(*old) != name) continue;
+    *old = entry;
     return;
   }
   env.push_back(entry);

@@ -99,6 +99,11 @@ bool LooksLikeDigest(std::string_view text) {
   return !start;
 }
 
+// The hex digits of a whole image ID.
+bool LooksLikeId(std::string_view text) {
+  return text.size() == 64 && All(text, IsHex) && ToLower(text) == text;
+}
+
 Error Invalid(std::string detail = "") {
   return Error(ErrorCode::kUsage, "invalid reference format" + detail);
 }
@@ -208,15 +213,16 @@ std::string Repository::RegistryHost() const {
 
 std::string Repository::Familiar() const {
   if (domain_ != kDefaultDomain) return ToString();
-  if (path_.starts_with(kOfficial) &&
-      path_.find('/', kOfficial.size()) == path_.npos) {
-    return path_.substr(kOfficial.size());
-  }
-  return path_;
+  if (!path_.starts_with(kOfficial)) return path_;
+  const std::string_view name =
+      std::string_view(path_).substr(kOfficial.size());
+  // The short form must be read as the same name again.
+  const bool ambiguous = name.find('/') != name.npos || LooksLikeId(name);
+  return ambiguous ? path_ : std::string(name);
 }
 
 Reference Reference::Parse(std::string_view text) {
-  if (text.size() == 64 && All(text, IsHex) && ToLower(text) == text) {
+  if (LooksLikeId(text)) {
     throw Error(ErrorCode::kUsage,
                 "invalid repository name (" + std::string(text) +
                     "), cannot specify 64-byte hexadecimal strings")

@@ -65,7 +65,8 @@ class TypedDigest {
 
 // Of a layer's uncompressed tar stream.
 using DiffId = TypedDigest<struct DiffIdTag>;
-// Of a stack of DiffIds (image-spec config.md): C1 = d1, Cn = sha256(Cn-1 " " dn).
+// Of a stack of DiffIds (image-spec config.md): C1 = d1, Cn = sha256(Cn-1 " "
+// dn).
 using ChainId = TypedDigest<struct ChainIdTag>;
 // Of the config JSON: what `images` shows as IMAGE ID.
 using ImageId = TypedDigest<struct ImageIdTag>;

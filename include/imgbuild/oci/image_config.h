@@ -66,9 +66,12 @@ struct ImageConfig {
 };
 
 // At most kMaxConfigBytes; throws Error(kRegistry) on malformed JSON, on a
-// rootfs.type other than "layers", on wrong types of known fields.
+// rootfs.type other than "layers", on wrong types of known fields, on a key
+// that an object has twice. Unknown keys are ignored, null is as absent.
 ImageConfig ParseImageConfig(std::string_view bytes);
-// Canonical JSON: fixed key order, no white space, <>& not escaped.
+// Canonical JSON: BuildKit's key order (top level sorted, "config" in the order
+// of the fields above), no white space, <>& not escaped. Empty members are left
+// out as BuildKit does: an empty entrypoint or cmd, too.
 std::string Serialize(const ImageConfig& config);
 
 }  // namespace imgbuild::oci

@@ -82,17 +82,20 @@ struct Index {
 
 // What a registry or a layout hands out under one digest.
 struct Document {
-  std::string bytes;        // exact
-  std::string media_type;   // as found: header, body or by its fields
-  Digest digest;            // of bytes
+  std::string bytes;                 // exact
+  std::string media_type;            // as found: header, body or by its fields
+  Digest digest;                     // of bytes
   std::optional<Manifest> manifest;  // exactly one of the two is set
   std::optional<Index> index;
 };
 
 // Parses a manifest or an index. `media_type` is what the source claims ("" if
-// it claims nothing). Refuses by name: schema 1, a body whose mediaType differs
-// from the claim, a body with both `manifests` and `layers`, unknown types,
-// malformed digests, negative sizes. Throws Error(kRegistry).
+// it claims nothing; parameters are cut, "application/json", "text/plain" and
+// "application/octet-stream" claim nothing). Refuses by name: schema 1, a body
+// whose mediaType differs from the claim, a body with both `manifests` and
+// `layers`, unknown types, malformed digests, negative sizes, a `data` that is
+// not what its descriptor says, a key that an object has twice, nesting over 64
+// levels. Throws Error(kRegistry).
 Document ParseDocument(std::string bytes, std::string_view media_type);
 
 // Canonical JSON of our own documents: keys in the specification's order, no
@@ -102,7 +105,9 @@ std::string Serialize(const Index& index);
 
 // The entry of an index that a machine of `wanted` uses: best MatchRank, first
 // in index order among equals; attestation (unknown/unknown) and artifact
-// entries are skipped. Throws Error(kRegistry) that lists what there is.
+// entries are skipped; an entry that names no platform is the last resort (look
+// at its config). It may be an index again. Throws Error(kRegistry) that lists
+// what there is.
 const Descriptor& ChoosePlatform(const Index& index, const Platform& wanted,
                                  std::string_view name);
 
