@@ -97,7 +97,7 @@ fragment X : [xX] ; fragment Y : [yY] ;
 // ---- Flags: words that begin with `--`, up to the first other word or `--`.
 
 mode Flags;
-END_OF_FLAGS    : '--' ;
+END_OF_FLAGS    : '--' -> mode(BeforeArguments) ;
 FLAG            : '--' FLAG_NAME+ FLAG_UNTERMINATED?
                 | '--' FLAG_UNTERMINATED ;
 FLAG_ASSIGN     : '--' FLAG_NAME* '=' -> mode(FlagValue) ;
@@ -212,10 +212,12 @@ TEXT : ~[\n]+ ;
 // ---- HEALTHCHECK: NONE, or CMD and a command.
 
 mode Health;
-HEALTH_NONE  : N O N E                { Arguments(Rest, false); } -> mode(HealthCommand) ;
-HEALTH_CMD   : C M D                  { Arguments(Rest, true); } -> mode(HealthCommand) ;
-HEALTH_OTHER : ~[ \t\u000B\f\r]+      { Arguments(Rest, false); } -> mode(HealthCommand) ;
+HEALTH_NONE  : N O N E                { Arguments(Rest, false); } -> mode(BeforeArguments) ;
+HEALTH_CMD   : C M D                  { Arguments(Rest, true); } -> mode(BeforeArguments) ;
+HEALTH_OTHER : ~[ \t\u000B\f\r]+      { Arguments(Rest, false); } -> mode(BeforeArguments) ;
 
-mode HealthCommand;
-HEALTH_BLANK : BLANK+ -> skip ;
-HEALTH_FIRST : ~[ \t\u000B\f\r] { EnterArguments(); } -> skip ;
+// ---- Nothing but arguments may follow.
+
+mode BeforeArguments;
+BEFORE_BLANK : BLANK+ -> skip ;
+BEFORE_FIRST : ~[ \t\u000B\f\r] { EnterArguments(); } -> skip ;

@@ -6,6 +6,7 @@
 #include "imgbuild/util/strings.h"
 
 #include "dockerfile/json_text.h"
+#include "dockerfile/quote.h"
 
 namespace imgbuild::dockerfile {
 namespace {
@@ -135,11 +136,13 @@ InstructionNode AstBuilder::BuildNode(const InstructionSyntax& syntax) {
       break;
   }
   const std::string_view written = line_.Text(syntax.keyword_span);
-  Error error(ErrorCode::kDockerfile, "unknown instruction " + Quoted(written));
+  Error error(ErrorCode::kDockerfile, "unknown instruction " + Shown(written));
   error.At(line_.Range(syntax.keyword_span));
   if (const std::optional<std::string> near = Suggest(written, KeywordNames()))
-    error.WithHint("did you mean \"" + *near + "\"?");
-  throw error;
+    throw error.WithHint("did you mean \"" + *near + "\"?");
+  // Mostly the second line of a command.
+  throw error.WithHint(std::string("a line goes on in the next one when '") +
+                       escape_ + "' is its last character");
 }
 
 From AstBuilder::BuildFrom(const InstructionSyntax& syntax) {
@@ -163,7 +166,7 @@ From AstBuilder::BuildFrom(const InstructionSyntax& syntax) {
     Word name = line_.MakeWord(words[2].span);
     const std::string lower = ToLower(name.text);
     if (!IsStageName(lower)) {
-      throw Mistake(syntax, "invalid stage name " + Quoted(name.text),
+      throw Mistake(syntax, "invalid stage name " + Shown(name.text),
                     words[2].span)
           .WithHint(
               "it begins with a letter and has letters, digits, '-', '_' and "
@@ -239,7 +242,7 @@ std::vector<KeyValue> AstBuilder::BuildPairs(const InstructionSyntax& syntax,
     Span value{key.end, syntax.arguments.end};
     while (!value.empty() && IsBlank(line_.text()[value.begin])) ++value.begin;
     if (value.empty()) {
-      throw Mistake(syntax, Quoted(line_.Text(key)) + " has no value", key)
+      throw Mistake(syntax, Shown(line_.Text(key)) + " has no value", key)
           .WithHint("write " + std::string(line_.Text(key)) + "=VALUE");
     }
     out.push_back({line_.MakeWord(key), line_.MakeWord(value)});
@@ -250,7 +253,7 @@ std::vector<KeyValue> AstBuilder::BuildPairs(const InstructionSyntax& syntax,
     const std::string_view text = line_.Text(word.span);
     const size_t equals = text.find('=');
     if (equals == std::string_view::npos) {
-      throw Mistake(syntax, Quoted(text) + " has no '='", word.span)
+      throw Mistake(syntax, Shown(text) + " has no '='", word.span)
           .WithHint(
               "each word is KEY=VALUE; put a value with blanks in quotes");
     }
@@ -328,7 +331,7 @@ Healthcheck AstBuilder::BuildHealthcheck(const InstructionSyntax& syntax) {
     throw Missing(syntax, "requires NONE or CMD and a command");
   if (syntax.health == Health::kOther) {
     throw Mistake(syntax,
-                  "unknown type " + Quoted(line_.Text(syntax.health_span)),
+                  "unknown type " + Shown(line_.Text(syntax.health_span)),
                   syntax.health_span)
         .WithHint("it is NONE or CMD");
   }
@@ -343,13 +346,13 @@ Healthcheck AstBuilder::BuildHealthcheck(const InstructionSyntax& syntax) {
     const std::string what = "HEALTHCHECK: --" + std::string(name);
     if (!value) {
       throw Error(ErrorCode::kDockerfile,
-                  what + ": invalid duration " + Quoted(word->text))
+                  what + ": invalid duration " + Shown(word->text))
           .At(word->range)
           .WithHint("a number and a unit: 30s, 1m30s, 500ms");
     }
     if (*value != 0 && *value < 1'000'000) {
       throw Error(ErrorCode::kDockerfile,
-                  what + " cannot be less than 1ms: " + Quoted(word->text))
+                  what + " cannot be less than 1ms: " + Shown(word->text))
           .At(word->range);
     }
     return *value;
@@ -361,15 +364,14 @@ Healthcheck AstBuilder::BuildHealthcheck(const InstructionSyntax& syntax) {
   if (const std::optional<Word> word = flags.Text("retries")) {
     const std::optional<int64_t> retries = ParseInt(word->text);
     if (!retries || *retries > INT32_MAX || *retries < INT32_MIN) {
-      throw Error(
-          ErrorCode::kDockerfile,
-          "HEALTHCHECK: --retries: invalid number " + Quoted(word->text))
+      throw Error(ErrorCode::kDockerfile,
+                  "HEALTHCHECK: --retries: invalid number " + Shown(word->text))
           .At(word->range);
     }
     if (*retries < 0) {
       throw Error(
           ErrorCode::kDockerfile,
-          "HEALTHCHECK: --retries cannot be negative: " + Quoted(word->text))
+          "HEALTHCHECK: --retries cannot be negative: " + Shown(word->text))
           .At(word->range);
     }
     out.retries = *retries;

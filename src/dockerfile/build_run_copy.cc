@@ -7,6 +7,7 @@
 
 #include "dockerfile/ast_builder.h"
 #include "dockerfile/heredoc.h"
+#include "dockerfile/quote.h"
 #include "dockerfile/raw_mount.h"
 
 namespace imgbuild::dockerfile {
@@ -21,7 +22,7 @@ std::optional<Word> OneOf(const FlagSet& flags, std::string_view name,
     return word;
   Error error(
       ErrorCode::kDockerfile,
-      "RUN: --" + std::string(name) + ": unknown value " + Quoted(word->text));
+      "RUN: --" + std::string(name) + ": unknown value " + Shown(word->text));
   error.At(word->range);
   if (const std::optional<std::string> near = Suggest(word->text, values)) {
     error.WithHint("did you mean \"" + *near + "\"?");
@@ -56,17 +57,17 @@ std::vector<Heredoc> AstBuilder::ReadHeredocs(const InstructionSyntax& syntax) {
 
 void AstBuilder::ThrowUnterminated(const Heredoc& heredoc) {
   Error error(ErrorCode::kDockerfile,
-              "unterminated here-document " + Quoted(heredoc.name));
+              "unterminated here-document " + Shown(heredoc.name));
   error.At(heredoc.range);
   // The usual reason is a terminator with blanks around it.
   const SourceFile& file = *line_.file();
   for (uint32_t n = heredoc.range.end().line + 1; n <= file.line_count(); ++n) {
     if (TrimSpace(file.Line(n)) != heredoc.name) continue;
-    error.WithHint("line " + std::to_string(n) + " has " +
-                   Quoted(heredoc.name) + " with blanks around it");
+    error.WithHint("line " + std::to_string(n) + " has " + Shown(heredoc.name) +
+                   " with blanks around it");
     throw error;
   }
-  error.WithHint("it ends with a line that is exactly " + Quoted(heredoc.name));
+  error.WithHint("it ends with a line that is exactly " + Shown(heredoc.name));
   throw error;
 }
 
@@ -153,7 +154,7 @@ Copy AstBuilder::BuildCopy(const InstructionSyntax& syntax) {
   if (copy.from && HasVariable(copy.from->text, escape_)) {
     throw Error(
         ErrorCode::kDockerfile,
-        "COPY: --from does not expand variables: " + Quoted(copy.from->text))
+        "COPY: --from does not expand variables: " + Shown(copy.from->text))
         .At(copy.from->range)
         .WithHint(
             "name it with a stage of its own: FROM IMAGE AS NAME, with the "

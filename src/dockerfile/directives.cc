@@ -7,6 +7,7 @@
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
+#include "dockerfile/quote.h"
 #include "dockerfile/sub_range.h"
 
 namespace imgbuild::dockerfile {
@@ -55,7 +56,7 @@ void CheckSyntax(const Directive& directive) {
     if (name == known) return;
   }
   throw Error(ErrorCode::kDockerfile,
-              "the frontend " + Quoted(reference) + " cannot be used")
+              "the frontend " + Shown(reference) + " cannot be used")
       .At(SubRange(value, 0, reference.size()))
       .WithHint(
           "only docker/dockerfile is understood, and it is built in: no "
@@ -96,7 +97,7 @@ CheckOptions ParseCheckOptions(const Word& value) {
     const std::string key(Trim(std::string_view(part).substr(0, equals)));
     if (equals == std::string::npos) {
       throw Error(ErrorCode::kDockerfile,
-                  "check directive: " + Quoted(Trim(part)) + " has no '='")
+                  "check directive: " + Shown(Trim(part)) + " has no '='")
           .At(range)
           .WithHint("write skip=RULE, error=true or experimental=RULE");
     }
@@ -110,12 +111,12 @@ CheckOptions ParseCheckOptions(const Word& value) {
       if (!IsGoTrue(text, &out.error)) {
         throw Error(
             ErrorCode::kDockerfile,
-            "check directive: error is true or false, not " + Quoted(text))
+            "check directive: error is true or false, not " + Shown(text))
             .At(range);
       }
     } else {
       Error error(ErrorCode::kDockerfile,
-                  "check directive: unknown option " + Quoted(key));
+                  "check directive: unknown option " + Shown(key));
       error.At(range);
       if (const auto near = Suggest(key, {"skip", "error", "experimental"})) {
         error.WithHint("did you mean \"" + *near + "\"?");

@@ -8,6 +8,7 @@
 
 #include "dockerfile/line_reader.h"
 #include "dockerfile/pattern.h"
+#include "dockerfile/quote.h"
 #include "dockerfile/sub_range.h"
 #include "dockerfile/utf8.h"
 
@@ -283,7 +284,7 @@ Piece RunOn(const Word& word, Expander* expander) {
     return expander->Run();
   } catch (Error& error) {
     throw Error(ErrorCode::kDockerfile,
-                "expand " + Quoted(word.text) + ": " + error.message())
+                "expand " + Shown(word.text) + ": " + error.message())
         .At(SubRange(word, expander->error_begin(), expander->error_size()));
   }
 }
@@ -325,7 +326,7 @@ ExpandResult ExpandHeredoc(const Heredoc& heredoc, const Lookup& lookup) {
             std::move(expander.matched)};
   } catch (Error& error) {
     Error located(ErrorCode::kDockerfile, "expand the here-document " +
-                                              Quoted(heredoc.name) + ": " +
+                                              Shown(heredoc.name) + ": " +
                                               error.message());
     if (!heredoc.body_range) throw located;
     // The line in the body is the line in the file, moved by removed tabs.

@@ -5,6 +5,8 @@
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
+#include "dockerfile/quote.h"
+
 namespace imgbuild::dockerfile {
 namespace {
 
@@ -12,7 +14,7 @@ Error UnknownFlag(std::string_view instruction, const std::string& name,
                   const std::vector<FlagSpec>& specs) {
   Error error(
       ErrorCode::kDockerfile,
-      std::string(instruction) + ": unknown flag " + Quoted("--" + name));
+      std::string(instruction) + ": unknown flag " + Shown("--" + name));
   std::vector<std::string> known;
   for (const FlagSpec& spec : specs) known.emplace_back(spec.name);
   if (const std::optional<std::string> near = Suggest(name, known)) {
@@ -31,8 +33,8 @@ bool ParseBool(std::string_view instruction, const std::string& name,
   if (EqualsIgnoreCase(value, "true")) return true;
   if (EqualsIgnoreCase(value, "false")) return false;
   throw Error(ErrorCode::kDockerfile,
-              std::string(instruction) + ": flag " + Quoted("--" + name) +
-                  " is true or false, not " + Quoted(value));
+              std::string(instruction) + ": flag " + Shown("--" + name) +
+                  " is true or false, not " + Shown(value));
 }
 
 }  // namespace
@@ -72,7 +74,7 @@ FlagSet::FlagSet(const LogicalLine& line, const std::vector<FlagSyntax>& flags,
     }
     if (spec->kind != FlagKind::kMulti && Find(name) != nullptr) {
       throw Error(ErrorCode::kDockerfile, std::string(instruction) + ": flag " +
-                                              Quoted("--" + name) +
+                                              Shown("--" + name) +
                                               " is given twice")
           .At(line.Range(flag.whole));
     }
@@ -87,7 +89,7 @@ FlagSet::FlagSet(const LogicalLine& line, const std::vector<FlagSyntax>& flags,
                     : spec->kind == FlagKind::kBool && given.value.text.empty();
     if (missing) {
       throw Error(ErrorCode::kDockerfile, std::string(instruction) + ": flag " +
-                                              Quoted("--" + name) +
+                                              Shown("--" + name) +
                                               " has no value")
           .At(line.Range(flag.whole))
           .WithHint("write --" + name + "=" +

@@ -10,6 +10,7 @@
 #include "imgbuild/util/strings.h"
 
 #include "dockerfile/mount_options.h"
+#include "dockerfile/quote.h"
 
 namespace imgbuild::dockerfile {
 namespace {
@@ -86,7 +87,7 @@ class Resolver {
     if (!text) return;
     const auto found = std::find(names.begin(), names.end(), ToLower(*text));
     if (found == names.end()) {
-      Error error = options_.At("type", "unknown type " + Quoted(*text));
+      Error error = options_.At("type", "unknown type " + Shown(*text));
       if (const std::optional<std::string> near = Suggest(*text, names)) {
         error.WithHint("did you mean \"" + *near + "\"?");
       } else {
@@ -100,9 +101,9 @@ class Resolver {
   void CheckKeys() {
     for (const std::string& key : options_.keys()) {
       if (Takes(spec_.type, key)) continue;
-      throw options_.At(key,
-                        "a mount of type " + std::string(TypeName(spec_.type)) +
-                            " has no option " + Quoted(options_.Written(key)));
+      throw options_.AtKey(
+          key, "a mount of type " + std::string(TypeName(spec_.type)) +
+                   " has no option " + Shown(options_.Written(key)));
     }
     if (spec_.type == Type::kSecret && options_.Has("source") &&
         options_.Has("id")) {
@@ -127,7 +128,7 @@ class Resolver {
     if (const std::optional<std::string> size = options_.Text("size")) {
       const std::optional<uint64_t> bytes = ParseByteSize(*size);
       if (!bytes)
-        throw options_.At("size", "invalid size " + Quoted(*size))
+        throw options_.At("size", "invalid size " + Shown(*size))
             .WithHint("a number with an optional unit: 512, 64k, 1m, 2g");
       spec_.size_bytes = *bytes;
     }
@@ -157,7 +158,7 @@ class Resolver {
     const auto found = std::find(names.begin(), names.end(), ToLower(*text));
     if (found == names.end()) {
       Error error =
-          options_.At("sharing", "unknown sharing mode " + Quoted(*text));
+          options_.At("sharing", "unknown sharing mode " + Shown(*text));
       if (const std::optional<std::string> near = Suggest(*text, names)) {
         error.WithHint("did you mean \"" + *near + "\"?");
       } else {

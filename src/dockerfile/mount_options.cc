@@ -4,6 +4,8 @@
 
 #include "imgbuild/util/strings.h"
 
+#include "dockerfile/quote.h"
+
 namespace imgbuild::dockerfile {
 namespace {
 
@@ -24,7 +26,7 @@ MountOptions::MountOptions(
   for (const RawMount::Option& option : raw.options) {
     const std::string key = Canonical(option.key);
     if (!values_.contains(key)) order_.push_back(key);
-    Value value{option.key, option.value, option.range};
+    Value value{option.key, option.value, option.range, option.key_range};
     if (value.text && key != "from")
       value.text = expand(Word{*option.value, option.range});
     values_[key] = std::move(value);
@@ -49,7 +51,7 @@ std::optional<bool> MountOptions::Bool(const std::string& key) const {
     if (text == no) return false;
   }
   throw At(key,
-           found->second.written + " is true or false, not " + Quoted(text));
+           found->second.written + " is true or false, not " + Shown(text));
 }
 
 std::optional<uint32_t> MountOptions::Number(const std::string& key, int base,
@@ -60,7 +62,7 @@ std::optional<uint32_t> MountOptions::Number(const std::string& key, int base,
   const char* end = text->data() + text->size();
   const auto [stop, error] = std::from_chars(text->data(), end, value, base);
   if (text->empty() || error != std::errc() || stop != end || value > max) {
-    throw At(key, "invalid " + key + " " + Quoted(*text))
+    throw At(key, "invalid " + key + " " + Shown(*text))
         .WithHint(base == 8 ? "an octal number up to 07777"
                             : "a number of at most 32 bits");
   }
@@ -71,6 +73,12 @@ Error MountOptions::At(const std::string& key, const std::string& what) const {
   Error error(ErrorCode::kDockerfile, "RUN: --mount: " + what);
   const auto found = values_.find(key);
   return error.At(found == values_.end() ? range_ : found->second.range);
+}
+
+Error MountOptions::AtKey(const std::string& key,
+                          const std::string& what) const {
+  return Error(ErrorCode::kDockerfile, "RUN: --mount: " + what)
+      .At(values_.at(key).key_range);
 }
 
 Error MountOptions::Whole(const std::string& what) const {

@@ -36,7 +36,8 @@ class MountOptions {
   std::optional<uint32_t> Number(const std::string& key, int base,
                                  uint32_t max) const;
 
-  // An Error about `key`, at its value; about the whole mount.
+  // An Error about `key`, at its value, at the key itself; about the mount.
+  Error AtKey(const std::string& key, const std::string& what) const;
   Error At(const std::string& key, const std::string& what) const;
   Error Whole(const std::string& what) const;
 
@@ -45,6 +46,7 @@ class MountOptions {
     std::string written;
     std::optional<std::string> text;
     SourceRange range;
+    SourceRange key_range;
   };
   std::map<std::string, Value> values_;
   std::vector<std::string> order_;

@@ -6,6 +6,7 @@
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
+#include "dockerfile/quote.h"
 #include "dockerfile/utf8.h"
 
 namespace imgbuild::dockerfile {
@@ -37,8 +38,8 @@ Pattern::Pattern(std::string_view text) {
           std::string_view("*?\\}/").find(next[0]) == std::string_view::npos) {
         throw Error(ErrorCode::kDockerfile,
                     "invalid escape " +
-                        Quoted(text.substr(i, 1 + RuneAt(text, i + 1).size)) +
-                        " in the pattern " + Quoted(text));
+                        Shown(text.substr(i, 1 + RuneAt(text, i + 1).size)) +
+                        " in the pattern " + Shown(text));
       }
       ++i;
     }

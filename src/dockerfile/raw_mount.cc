@@ -10,6 +10,8 @@
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
+#include "dockerfile/quote.h"
+
 namespace imgbuild::dockerfile {
 namespace {
 
@@ -112,25 +114,31 @@ RawMount::Option ToOption(const LogicalLine& line, const Field& field) {
   RawMount::Option option;
   const size_t equals = field.text.find('=');
   option.key = ToLower(std::string_view(field.text).substr(0, equals));
-  option.range = line.Range(field.span);
+  option.range = option.key_range = line.Range(field.span);
+  if (equals != std::string::npos && equals > 0) {
+    option.key_range =
+        line.Range({field.offsets[0], field.offsets[equals - 1] + 1});
+  }
   const std::vector<std::string>& keys = MountKeys();
   if (std::find(keys.begin(), keys.end(), option.key) == keys.end()) {
     Error error(ErrorCode::kDockerfile,
                 field.text.empty()
                     ? "RUN: --mount: an option is empty"
-                    : "RUN: --mount: unknown option " + Quoted(option.key));
-    error.At(option.range);
+                    : "RUN: --mount: unknown option " + Shown(option.key));
+    error.At(option.key_range);
     if (option.key == "z") {
       error.WithHint("files are not relabelled for SELinux: remove it");
     } else if (const auto near = Suggest(option.key, keys)) {
       error.WithHint("did you mean \"" + *near + "\"?");
+    } else {
+      error.WithHint("the options are " + Join(keys, ", "));
     }
     throw error;
   }
   if (equals == std::string::npos) {
     if (!MayBeBare(option.key)) {
       throw Error(ErrorCode::kDockerfile,
-                  "RUN: --mount: " + Quoted(option.key) + " has no value")
+                  "RUN: --mount: " + Shown(option.key) + " has no value")
           .At(option.range)
           .WithHint("write " + option.key + "=VALUE");
     }
@@ -165,7 +173,7 @@ void CheckMount(const RawMount& mount, char escape) {
     if (option.key == "from") {
       throw Error(ErrorCode::kDockerfile,
                   "RUN: --mount: from does not expand variables: " +
-                      Quoted(*option.value))
+                      Shown(*option.value))
           .At(option.range)
           .WithHint(
               "name it with a stage of its own: FROM IMAGE AS NAME, with the "

@@ -61,7 +61,8 @@ struct RawMount {
   struct Option {
     std::string key;
     std::optional<std::string> value;  // absent for bare `ro`, `required`, …
-    SourceRange range;
+    SourceRange range;      // of the value, or of the key without one
+    SourceRange key_range;  // of the key
   };
   std::vector<Option> options;
   SourceRange range;
