@@ -8,9 +8,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "imgbuild/oci/digest.h"
+#include "imgbuild/util/cancel.h"
 #include "imgbuild/util/io.h"
 #include "imgbuild/util/unique_fd.h"
 
@@ -35,7 +37,7 @@ class ContentStore {
   virtual ~ContentStore() = default;
   virtual bool Has(const oci::Digest& digest) const = 0;
   virtual std::optional<uint64_t> Size(const oci::Digest& digest) const = 0;
-  // Positioned at 0; nullopt when absent.
+  // Positioned at 0, read-only; nullopt when absent.
   virtual std::optional<UniqueFd> Open(const oci::Digest& digest) const = 0;
   // A small blob, hashed again on the way: Error(kHost) naming the blob when
   // it is damaged. nullopt when absent.
@@ -46,9 +48,12 @@ class ContentStore {
                                         std::optional<uint64_t> size) = 0;
   // Like Begin, but keeps a partial file for the next attempt, in this process
   // or another, and lets one process at a time fetch a digest: blocks while
-  // another one does. After the wait, check Has() again.
-  virtual std::unique_ptr<Ingest> BeginResumable(const oci::Digest& expected,
-                                                 uint64_t size) = 0;
+  // another one does (a cancelled wait throws kInterrupted). After the wait,
+  // check Has() again.
+  virtual std::unique_ptr<Ingest> BeginResumable(
+      const oci::Digest& expected, uint64_t size,
+      const CancelToken* cancel = nullptr) = 0;
+  // Begin + Write + Commit in one.
   oci::Digest Put(std::string_view bytes);
   // Idempotent.
   virtual void Remove(const oci::Digest& digest) = 0;

@@ -10,7 +10,9 @@
 #ifndef IMGBUILD_STORE_SNAPSHOTTER_H_
 #define IMGBUILD_STORE_SNAPSHOTTER_H_
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,8 +52,13 @@ class Active {
   virtual int upper_fd() const = 0;
   // The layers below, merged: what EmitUpper compares with.
   virtual std::shared_ptr<const FileTree> lower() const = 0;
-  // Publishes the upper directory as that layer. REQUIRES: unmounted.
-  virtual void Commit(const oci::DiffId& diff_id) = 0;
+  // Publishes the upper directory as that layer. REQUIRES: unmounted. With
+  // `epoch` (the one the layer's tar was written with) the directory is first
+  // made exactly what unpacking that tar would give: what the tar leaves out
+  // goes, times are whole seconds and not after the epoch. Without it the
+  // directory stays as the step left it.
+  virtual void Commit(const oci::DiffId& diff_id,
+                      std::optional<int64_t> epoch = std::nullopt) = 0;
 };
 
 class Snapshotter {
@@ -66,6 +73,11 @@ class Snapshotter {
       const std::vector<oci::DiffId>& chain) = 0;
   virtual std::unique_ptr<Active> Prepare(
       const std::vector<oci::DiffId>& chain) = 0;
+  // Prepare() with the writable part in `directory` (absolute, existing, on
+  // the store's file system), used again if it is there already, and left
+  // there when the Active goes: a container's.
+  virtual std::unique_ptr<Active> PrepareIn(
+      const std::vector<oci::DiffId>& chain, const std::string& directory) = 0;
   // Idempotent; a layer in use by a View or an Active (of any process) stays
   // and false is returned.
   virtual bool Remove(const oci::DiffId& diff_id) = 0;

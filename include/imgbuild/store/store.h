@@ -29,6 +29,10 @@ struct Swept {
   uint64_t bytes = 0;
 };
 
+// A container names the image that it needs in containers/ID/image: its
+// manifest digest as text. Sweep() keeps what that image needs.
+inline constexpr char kContainerImageFile[] = "image";
+
 // Where a blob can be fetched again: the repositories it was seen in.
 struct BlobOrigin {
   oci::Repository repository;
@@ -76,7 +80,12 @@ class Store {
   // Removes blobs and layers that no image, no cache record (unless
   // `drop_cache`), and no container needs. Waits for no one: returns nothing
   // done when a lease is held elsewhere. REQUIRES: no own lease.
+  // With `drop_cache` the cache records and what is kept of unfinished
+  // downloads go too. Also removes what dead processes left in tmp/.
   virtual Swept Sweep(bool drop_cache) = 0;
+  // The same for these blobs and DiffIds alone, without looking at the rest of
+  // the store: after an image has been removed.
+  virtual Swept SweepOnly(const std::vector<oci::Digest>& candidates) = 0;
 };
 
 }  // namespace imgbuild::store

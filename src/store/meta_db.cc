@@ -1,0 +1,141 @@
+#include "store/meta_db.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdint>
+
+#include "imgbuild/store/store.h"
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/strings.h"
+#include "imgbuild/util/unique_fd.h"
+
+namespace imgbuild::store {
+namespace {
+
+constexpr int64_t kSchemaVersion = kStoreVersion;
+
+// `ref` answers "which images need this digest" (config, layer blobs, DiffIds)
+// for a removal that must not read the whole store. In `name`, tag '' is a
+// digest link.
+constexpr char kSchema[] = R"sql(
+CREATE TABLE image(
+  manifest BLOB PRIMARY KEY,
+  id BLOB NOT NULL,
+  created INTEGER,
+  stored INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  platform BLOB NOT NULL,
+  layers BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX image_id ON image(id);
+CREATE TABLE ref(
+  digest BLOB NOT NULL,
+  manifest BLOB NOT NULL,
+  PRIMARY KEY(digest, manifest)) WITHOUT ROWID;
+CREATE INDEX ref_manifest ON ref(manifest);
+CREATE TABLE name(
+  repository TEXT NOT NULL,
+  tag TEXT NOT NULL,
+  target BLOB NOT NULL,
+  manifest BLOB NOT NULL,
+  tag_hint TEXT,
+  pulled INTEGER NOT NULL,
+  PRIMARY KEY(repository, tag, target, manifest)) WITHOUT ROWID;
+CREATE INDEX name_manifest ON name(manifest);
+CREATE INDEX name_target ON name(target);
+CREATE TABLE index_link(
+  target BLOB NOT NULL,
+  manifest BLOB NOT NULL,
+  PRIMARY KEY(target, manifest)) WITHOUT ROWID;
+CREATE INDEX index_link_manifest ON index_link(manifest);
+CREATE TABLE cache(
+  key BLOB PRIMARY KEY,
+  diff_id BLOB,
+  blob BLOB,
+  layer BLOB,
+  recipe TEXT NOT NULL,
+  used INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX cache_diff_id ON cache(diff_id);
+CREATE INDEX cache_blob ON cache(blob);
+CREATE TABLE slot(name TEXT PRIMARY KEY, recipe TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE layer(
+  diff_id BLOB PRIMARY KEY,
+  blob BLOB NOT NULL,
+  layer BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX layer_blob ON layer(blob);
+CREATE TABLE origin(
+  blob BLOB NOT NULL,
+  repository TEXT NOT NULL,
+  PRIMARY KEY(blob, repository)) WITHOUT ROWID;
+)sql";
+
+int64_t UserVersion(Database& db) {
+  Query query = db.Prepare("PRAGMA user_version");
+  return query.Step() ? query.GetInt(0) : 0;
+}
+
+void RefuseNewer(int64_t version, const std::string& path) {
+  if (version <= kSchemaVersion) return;
+  throw Error(ErrorCode::kHost,
+              fmt::format("open {}: the store has version {}, this program "
+                          "knows versions up to {}",
+                          Quoted(path), version, kSchemaVersion))
+      .WithHint("use the imgbuild that made it, or another --root");
+}
+
+// Under a lock, so that of several processes that meet an empty store one
+// makes the tables. The version is set while the file still has a rollback
+// journal: CheckVersion() reads it from the header without the log.
+void CreateSchema(Database& db) {
+  Transaction transaction(db, Transaction::Sync::kDurable);
+  const int64_t version = UserVersion(db);
+  RefuseNewer(version, db.path());
+  if (version == 0) {
+    db.Exec(kSchema);
+    db.Exec(fmt::format("PRAGMA user_version={}", kSchemaVersion).c_str());
+  }
+  transaction.Commit();
+}
+
+}  // namespace
+
+MetaDb::Access MetaDb::Open() {
+  std::unique_lock lock(mutex_);
+  if (!db_) {
+    // The umask does not matter: the store's root is 0700.
+    db_.emplace(path_);
+    try {
+      const int64_t version = UserVersion(*db_);
+      RefuseNewer(version, path_);
+      if (version == 0) CreateSchema(*db_);
+      // The log is read once by the first process that opens the store, so it
+      // is kept at about 1 MiB.
+      db_->Exec(
+          "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+          "PRAGMA wal_autocheckpoint=256; PRAGMA foreign_keys=OFF;"
+          "PRAGMA cache_size=-16384; PRAGMA mmap_size=268435456");
+    } catch (...) {
+      db_.reset();
+      throw;
+    }
+  }
+  return Access(std::move(lock), &*db_);
+}
+
+void MetaDb::CheckVersion() const {
+  const UniqueFd file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!file) {
+    if (errno == ENOENT) return;
+    throw ErrnoError("open", path_, errno);
+  }
+  // sqlite.org/fileformat: the user version is the big-endian word at 60.
+  std::array<unsigned char, 4> word{};
+  if (::pread(file.get(), word.data(), word.size(), 60) != 4) return;
+  RefuseNewer(int64_t{word[0]} << 24 | word[1] << 16 | word[2] << 8 | word[3],
+              path_);
+}
+
+}  // namespace imgbuild::store

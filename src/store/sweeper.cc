@@ -1,0 +1,216 @@
+#include "store/sweeper.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "imgbuild/oci/image_config.h"
+#include "imgbuild/oci/manifest.h"
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/fs.h"
+#include "imgbuild/util/strings.h"
+
+#include "store/record_codec.h"
+
+namespace imgbuild::store {
+namespace {
+
+using Sync = Transaction::Sync;
+
+// True when nobody holds the flock of `name`.
+bool IsAbandoned(int dirfd, const std::string& name, int flags) {
+  const UniqueFd fd =
+      fs::OpenIfExists(dirfd, name, flags | O_RDONLY | O_NOFOLLOW);
+  return fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0;
+}
+
+}  // namespace
+
+Swept Sweeper::All(bool drop_cache) {
+  Swept swept;
+  DropRecords(drop_cache);
+  Marks marks = MarkRecords();
+  MarkContainers(&marks);
+  // Rows before files: a row without its file is a miss, a file without a row
+  // is swept the next time.
+  DropUnmarkedRows(marks);
+  for (const oci::DiffId& diff_id : snapshots_.List()) {
+    if (!marks.contains(ToRaw(diff_id.digest()))) RemoveLayer(diff_id, &swept);
+  }
+  for (const oci::Digest& digest : content_.List()) {
+    if (!marks.contains(ToRaw(digest))) RemoveBlob(digest, &swept);
+  }
+  SweepTemporary(drop_cache);
+  SweepStatCache(drop_cache);
+  unsynced_.SyncLayers();
+  return swept;
+}
+
+Swept Sweeper::Only(const std::vector<oci::Digest>& candidates) {
+  Swept swept;
+  Marks containers;
+  MarkContainers(&containers);
+  for (const oci::Digest& digest :
+       std::set<oci::Digest>(candidates.begin(), candidates.end())) {
+    const std::string raw = ToRaw(digest);
+    if (containers.contains(raw)) continue;
+    {
+      const auto db = db_.Open();
+      if (IsMarked(*db, raw)) continue;
+    }
+    RemoveLayer(oci::DiffId(digest), &swept);
+    RemoveBlob(digest, &swept);
+  }
+  return swept;
+}
+
+void Sweeper::DropRecords(bool drop_cache) {
+  const auto db = db_.Open();
+  Transaction transaction(*db, Sync::kLazy);
+  if (drop_cache) db->Exec("DELETE FROM cache; DELETE FROM slot");
+  db->Exec(
+      "DELETE FROM name WHERE manifest NOT IN (SELECT manifest FROM image);"
+      "DELETE FROM index_link WHERE manifest NOT IN "
+      "(SELECT manifest FROM image)");
+  transaction.Commit();
+}
+
+Sweeper::Marks Sweeper::MarkRecords() {
+  Marks marks;
+  const auto db = db_.Open();
+  for (const char* sql :
+       {"SELECT manifest FROM image", "SELECT DISTINCT digest FROM ref",
+        "SELECT target FROM name", "SELECT target FROM index_link",
+        "SELECT diff_id FROM cache WHERE diff_id IS NOT NULL",
+        "SELECT blob FROM cache WHERE blob IS NOT NULL"}) {
+    Query query = db->Prepare(sql);
+    while (query.Step()) marks.emplace(query.GetBlob(0));
+  }
+  return marks;
+}
+
+bool Sweeper::IsMarked(Database& db, const std::string& raw) {
+  Query query = db.Prepare(
+      "SELECT EXISTS(SELECT 1 FROM image WHERE manifest=?1)"
+      " OR EXISTS(SELECT 1 FROM ref WHERE digest=?1)"
+      " OR EXISTS(SELECT 1 FROM name WHERE target=?1)"
+      " OR EXISTS(SELECT 1 FROM index_link WHERE target=?1)"
+      " OR EXISTS(SELECT 1 FROM cache WHERE diff_id=?1)"
+      " OR EXISTS(SELECT 1 FROM cache WHERE blob=?1)");
+  query.Blob(1, raw);
+  return query.Step() && query.GetInt(0) != 0;
+}
+
+// A container keeps its image although the image's names and record are gone,
+// so what it needs is read from the manifest itself.
+void Sweeper::MarkContainers(Marks* marks) {
+  const UniqueFd dir = fs::OpenDir(layout_.root_fd(), "containers");
+  for (const std::string& name : fs::ListDir(dir.get())) {
+    const auto text =
+        fs::ReadFileIfExists(dir.get(), name + "/" + kContainerImageFile, 4096);
+    if (!text) continue;
+    const auto digest = oci::Digest::TryParse(Trim(*text));
+    if (!digest || !marks->insert(ToRaw(*digest)).second) continue;
+    const auto bytes = content_.Read(*digest, oci::kMaxManifestBytes);
+    if (!bytes) continue;
+    const oci::Document document = oci::ParseDocument(*bytes, "");
+    if (!document.manifest) continue;
+    const oci::Digest& config = document.manifest->config.digest;
+    marks->insert(ToRaw(config));
+    for (const oci::Descriptor& layer : document.manifest->layers) {
+      marks->insert(ToRaw(layer.digest));
+    }
+    const auto config_bytes = content_.Read(config, oci::kMaxConfigBytes);
+    if (!config_bytes) continue;
+    for (const oci::DiffId& id :
+         oci::ParseImageConfig(*config_bytes).diff_ids) {
+      marks->insert(ToRaw(id.digest()));
+    }
+  }
+}
+
+void Sweeper::DropUnmarkedRows(const Marks& marks) {
+  const auto db = db_.Open();
+  std::vector<std::string> layers;
+  {
+    Query query = db->Prepare("SELECT diff_id,blob FROM layer");
+    while (query.Step()) {
+      std::string id(query.GetBlob(0));
+      if (marks.contains(id) || marks.contains(std::string(query.GetBlob(1)))) {
+        continue;
+      }
+      layers.push_back(std::move(id));
+    }
+  }
+  std::vector<std::string> origins;
+  {
+    Query query = db->Prepare("SELECT DISTINCT blob FROM origin");
+    while (query.Step()) {
+      std::string blob(query.GetBlob(0));
+      if (!marks.contains(blob)) origins.push_back(std::move(blob));
+    }
+  }
+  Transaction transaction(*db, Sync::kLazy);
+  for (const std::string& id : layers) {
+    db->Prepare("DELETE FROM layer WHERE diff_id=?1").Blob(1, id).Run();
+  }
+  for (const std::string& blob : origins) {
+    db->Prepare("DELETE FROM origin WHERE blob=?1").Blob(1, blob).Run();
+  }
+  transaction.Commit();
+}
+
+void Sweeper::RemoveBlob(const oci::Digest& digest, Swept* swept) {
+  const auto st =
+      fs::LstatIfExists(layout_.blobs_fd(digest.algorithm()), digest.hex());
+  if (!st) return;
+  content_.Remove(digest);
+  swept->blobs.push_back(digest);
+  swept->bytes += static_cast<uint64_t>(st->st_blocks) * 512;
+}
+
+void Sweeper::RemoveLayer(const oci::DiffId& diff_id, Swept* swept) {
+  if (!fs::LstatIfExists(layout_.layers_fd(), diff_id.hex())) return;
+  const auto bytes = snapshots_.TryRemove(diff_id);
+  if (!bytes) return;
+  swept->layers.push_back(diff_id);
+  swept->bytes += *bytes;
+}
+
+void Sweeper::SweepTemporary(bool drop_cache) {
+  const int tmp = layout_.tmp_fd();
+  for (const std::string& name : fs::ListDir(tmp)) {
+    if (name.starts_with("p-")) {
+      if (IsAbandoned(tmp, name, O_DIRECTORY)) fs::RemoveTree(tmp, name);
+      continue;
+    }
+    if (!name.starts_with("partial-")) continue;
+    const auto st = fs::LstatIfExists(tmp, name);
+    if (!st) continue;
+    const auto digest =
+        DigestOfFileName(std::string_view(name).substr(sizeof("partial")));
+    const bool old = clock_.NowSeconds() - st->st_mtim.tv_sec > kKeepSeconds;
+    const bool useless = !digest || content_.Has(*digest);
+    if ((drop_cache || old || useless) && IsAbandoned(tmp, name, 0)) {
+      ::unlinkat(tmp, name.c_str(), 0);
+    }
+  }
+}
+
+void Sweeper::SweepStatCache(bool drop_cache) {
+  const UniqueFd dir = fs::OpenDir(layout_.root_fd(), "stat");
+  for (const std::string& name : fs::ListDir(dir.get())) {
+    const auto st = fs::LstatIfExists(dir.get(), name);
+    if (!st) continue;
+    const bool old = clock_.NowSeconds() - st->st_mtim.tv_sec > kKeepSeconds;
+    if (drop_cache || old) ::unlinkat(dir.get(), name.c_str(), 0);
+  }
+}
+
+}  // namespace imgbuild::store
