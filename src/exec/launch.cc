@@ -177,7 +177,12 @@ bool PrepareAndExec(Shared& shared) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  execve(shared.argv[0], shared.argv.data(), shared.env.data());
+  if (shared.plan->program_fd >= 0) {
+    syscall(SYS_execveat, shared.plan->program_fd, "", shared.argv.data(),
+            shared.env.data(), AT_EMPTY_PATH);
+  } else {
+    execve(shared.argv[0], shared.argv.data(), shared.env.data());
+  }
   return Fail(shared, "start", shared.argv[0]);
 }
 

@@ -44,6 +44,7 @@ struct LaunchPlan {
   // Open cgroup.procs files of the other hierarchies.
   std::vector<int> cgroup_procs_fds;
   std::vector<std::string> argv;  // argv[0] is a path
+  int program_fd = -1;            // executed instead of argv[0], unless -1
   std::vector<std::string> env;
   int stdin_fd = -1;  // -1: /dev/null
   int stdout_fd = -1;

@@ -1,30 +1,44 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
+#include <unistd.h>
 
+#include <csignal>
+#include <map>
 #include <mutex>
 
 #include "imgbuild/exec/executor.h"
 #include "imgbuild/util/error.h"
-#include "imgbuild/util/file_tree.h"
 #include "imgbuild/util/fs.h"
 
+#include "exec/capabilities.h"
+#include "exec/container_root.h"
+#include "exec/exit_status.h"
 #include "exec/launch.h"
-#include "exec/overlay.h"
+#include "exec/network.h"
+#include "exec/program_check.h"
 #include "exec/runtime_probe.h"
 #include "exec/runtime_spec.h"
+#include "exec/seccomp_profile.h"
 #include "exec/streams.h"
 #include "exec/stub_layer.h"
 
 namespace imgbuild::exec {
 namespace {
 
+constexpr size_t kMaxRuntimeLog = 1 << 20;
+
+// A profile in both forms.
+struct Seccomp {
+  std::string json;
+  std::string program;
+};
+
 // What is found out once, with the first Run.
 struct Host {
   Runtime runtime;
+  UniqueFd runtime_program;
   HostFacts facts;
   CapabilitySet capabilities = 0;
   std::string bottom_stub;
@@ -40,10 +54,16 @@ class OciExecutor : public Executor {
 
  private:
   const Host& GetHost();
+  const Network& GetNetwork(const Host& host);
+  const Seccomp& GetSeccomp(CapabilitySet capabilities);
+  RuntimeLayout PlanLayout(const ProcessSpec& spec, const Host& host,
+                           bool terminal);
 
   const ExecutorOptions options_;
-  std::mutex mutex_;
-  std::unique_ptr<const Host> host_;  // guarded by mutex_ until set
+  std::mutex mutex_;  // guards what follows; nothing is replaced once made
+  std::unique_ptr<const Host> host_;
+  std::unique_ptr<const Network> network_;
+  std::map<CapabilitySet, Seccomp> seccomp_;
 };
 
 const Host& OciExecutor::GetHost() {
@@ -51,6 +71,7 @@ const Host& OciExecutor::GetHost() {
   if (host_) return *host_;
   auto host = std::make_unique<Host>();
   host->runtime = FindRuntime(options_.runtime);
+  host->runtime_program = SealedCopy(host->runtime.path);
   host->facts = ReadHostFacts();
   host->capabilities = OwnCapabilities();
   host->bottom_stub = EnsureBottomStub(options_.state_dir);
@@ -60,60 +81,164 @@ const Host& OciExecutor::GetHost() {
   return *host_;
 }
 
+const Network& OciExecutor::GetNetwork(const Host& host) {
+  std::lock_guard lock(mutex_);
+  if (!network_) network_ = std::make_unique<const Network>(host.run_dir);
+  network_->Check();
+  return *network_;
+}
+
+const Seccomp& OciExecutor::GetSeccomp(CapabilitySet capabilities) {
+  std::lock_guard lock(mutex_);
+  auto [it, added] = seccomp_.try_emplace(capabilities);
+  if (added) {
+    std::vector<SeccompRule> rules = SeccompRules(capabilities);
+    it->second.json = SeccompJson(rules);
+    it->second.program = CompileSeccomp(rules);
+  }
+  return it->second;
+}
+
+void CheckSpec(const ProcessSpec& spec) {
+  if (spec.args.empty()) {
+    throw Error(ErrorCode::kUsage, "run: no command");
+  }
+  if (!spec.cwd.starts_with('/')) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("run: working directory {} is not absolute",
+                            "\"" + spec.cwd + "\""));
+  }
+}
+
+// Opens the sources of all mounts; their places under plan.dir.
+std::vector<BindSource> OpenBinds(const ProcessSpec& spec, LaunchPlan& plan,
+                                  RuntimeLayout& layout) {
+  std::vector<BindSource> binds;
+  for (size_t i = 0; i < spec.mounts.size(); ++i) {
+    if (spec.mounts[i].type != Mount::Type::kBind) {
+      binds.emplace_back();
+      layout.mount_sources.emplace_back();
+      continue;
+    }
+    BindSource source = OpenBindSource(spec.mounts[i]);
+    std::string name = fmt::format("bind{}", i);
+    if (source.content) {
+      plan.files.push_back(
+          {name, *source.content, source.mode, source.uid, source.gid});
+    } else {
+      plan.mounts.push_back({source.fd.get(), name, source.is_directory});
+    }
+    layout.mount_sources.push_back(plan.dir + "/" + name);
+    binds.push_back(std::move(source));
+  }
+  return binds;
+}
+
+// Our files over the image's.
+void InjectFiles(const ProcessSpec& spec, const ContainerRoot& root,
+                 const std::string& resolv_conf, LaunchPlan& plan,
+                 RuntimeLayout& layout) {
+  std::string hostname =
+      spec.hostname.empty() ? kDefaultHostname : spec.hostname;
+  auto inject = [&](const std::optional<std::string>& target, const char* name,
+                    std::string text) {
+    if (!target) return;
+    plan.files.push_back({name, std::move(text), 0644});
+    layout.injected.push_back({plan.dir + "/" + name, "/" + *target});
+  };
+  inject(root.hosts, "hosts", MakeHostsFile(hostname, spec.extra_hosts));
+  inject(root.resolv_conf, "resolv.conf", resolv_conf);
+  inject(root.hostname, "hostname", hostname + "\n");
+}
+
+std::vector<std::string> RuntimeCommand(const Host& host, int log_fd) {
+  std::vector<std::string> argv = {host.runtime.path,
+                                   "--root",
+                                   host.run_dir + "/state",
+                                   "--log",
+                                   fmt::format("/proc/self/fd/{}", log_fd),
+                                   "--log-format",
+                                   "json"};
+  if (host.runtime.kind == RuntimeKind::kCrun) {
+    argv.push_back("--cgroup-manager=disabled");
+  }
+  argv.insert(argv.end(), {"run", "--bundle", host.run_dir, "c"});
+  return argv;
+}
+
+RuntimeLayout OciExecutor::PlanLayout(const ProcessSpec& spec, const Host& host,
+                                      bool terminal) {
+  RuntimeLayout layout;
+  layout.rootfs = host.run_dir + "/rootfs";
+  layout.capabilities = ContainerCapabilities(spec, host.capabilities);
+  layout.tty_group = host.facts.tty_group;
+  layout.terminal = terminal;
+  layout.new_network_namespace = spec.network == NetworkMode::kNone;
+  layout.bind_sys =
+      spec.network == NetworkMode::kHost && host.facts.in_user_namespace;
+  if (!spec.privileged && host.facts.seccomp) {
+    const Seccomp& seccomp = GetSeccomp(layout.capabilities);
+    layout.seccomp_json = seccomp.json;
+    layout.seccomp_program = seccomp.program;
+  }
+  return layout;
+}
+
 ExitResult OciExecutor::Run(const ProcessSpec& spec, const ExecIo& io,
                             const CancelToken& cancel) {
   cancel.Check();
+  CheckSpec(spec);
   const Host& host = GetHost();
-  store::OverlayMount overlay = spec.rootfs;
-  overlay.lower.push_back(host.bottom_stub);
-  UniqueFd root = MountOverlay(overlay, options_.state_dir);
-
+  RuntimeLayout layout = PlanLayout(spec, host, io.terminal);
   LaunchPlan plan;
   plan.dir = host.run_dir;
   plan.directories = {"state"};
-  plan.mounts.push_back({root.get(), "rootfs", true});
-  RuntimeLayout layout;
-  layout.rootfs = plan.dir + "/rootfs";
-  layout.capabilities = ContainerCapabilities(spec, host.capabilities);
-  layout.tty_group = host.facts.tty_group;
-  layout.seccomp = host.facts.seccomp;
-  layout.new_network_namespace = spec.network == NetworkMode::kNone;
-  plan.files.push_back({"config.json", MakeRuntimeSpec(spec, layout), 0600});
-  plan.private_cgroup2 =
-      host.runtime.kind == RuntimeKind::kCrun && !host.facts.pure_cgroup2;
-  UniqueFd log(memfd_create("runtime-log", MFD_CLOEXEC));
-  plan.log_fd = log.get();
-  plan.argv = {host.runtime.path,
-               "--root",
-               plan.dir + "/state",
-               "--log",
-               fmt::format("/proc/self/fd/{}", log.get()),
-               "--log-format",
-               "json"};
-  if (host.runtime.kind == RuntimeKind::kCrun) {
-    plan.argv.push_back("--cgroup-manager=disabled");
+  std::string resolv_conf;
+  if (spec.network == NetworkMode::kDefault) {
+    const Network& network = GetNetwork(host);
+    plan.network_fd = network.fd();
+    resolv_conf = network.resolv_conf();
+  } else if (spec.network == NetworkMode::kHost) {
+    resolv_conf = ReadHostResolvConf();
   }
-  plan.argv.insert(plan.argv.end(), {"run", "--bundle", plan.dir, "c"});
+  std::vector<BindSource> binds = OpenBinds(spec, plan, layout);
+  ContainerRoot root =
+      MountContainerRoot(spec, binds, host.bottom_stub, options_.state_dir);
+  if (std::optional<ExitResult> failure = CheckProgram(spec, root.fd.get())) {
+    return *failure;
+  }
+  plan.mounts.push_back({root.fd.get(), "rootfs", true});
+  InjectFiles(spec, root, resolv_conf, plan, layout);
+  plan.files.push_back({"config.json", MakeRuntimeSpec(spec, layout), 0600});
+  plan.private_cgroup2 = host.runtime.kind == RuntimeKind::kCrun &&
+                         host.facts.cgroup2 && !host.facts.pure_cgroup2;
+  UniqueFd log(memfd_create("runtime-log", MFD_CLOEXEC));
+  if (!log) throw ErrnoError("create", "runtime log", errno);
+  plan.log_fd = log.get();
+  plan.argv = RuntimeCommand(host, log.get());
+  plan.program_fd = host.runtime_program.get();
   plan.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
   Streams streams(io, spec.user.uid);
   plan.stdin_fd = streams.child_in();
   plan.stdout_fd = streams.child_out();
   plan.stderr_fd = streams.child_err();
+
   Launched process = Launch(plan);
   streams.CloseChildSide();
-  root.reset();
+  binds.clear();
+  root.fd.reset();
   if (!streams.Pump(process, cancel)) {
     process.Signal(SIGKILL);
     process.Wait();
     cancel.Check();
   }
   int status = process.Wait();
-  ExitResult result;
-  result.exit_code =
-      WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-  lseek(log.get(), 0, SEEK_SET);
-  result.start_error = fs::ReadFd(log.get(), 1 << 20, "log");
-  return result;
+  if (lseek(log.get(), 0, SEEK_SET) != 0) {
+    throw ErrnoError("read", "runtime log", errno);
+  }
+  return DecodeExit(status,
+                    fs::ReadFd(log.get(), kMaxRuntimeLog, "runtime log"),
+                    host.runtime.name());
 }
 
 }  // namespace

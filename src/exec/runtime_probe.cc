@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/magic.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include <cerrno>
@@ -64,6 +66,20 @@ Runtime FindRuntime(const std::string& wanted) {
   throw Error(ErrorCode::kHost,
               "no OCI runtime: neither crun nor runc is in PATH")
       .WithHint("apt-get install crun");
+}
+
+UniqueFd SealedCopy(const std::string& path) {
+  UniqueFd from = fs::Open(AT_FDCWD, path, O_RDONLY);
+  UniqueFd copy(static_cast<int>(
+      memfd_create("oci-runtime", MFD_CLOEXEC | MFD_ALLOW_SEALING)));
+  if (!copy) throw ErrnoError("create", "memory file", errno);
+  fs::CopyContents(from.get(), copy.get());
+  if (fchmod(copy.get(), 0555) != 0 ||
+      fcntl(copy.get(), F_ADD_SEALS,
+            F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) {
+    throw ErrnoError("seal", "memory file", errno);
+  }
+  return copy;
 }
 
 HostFacts ReadHostFacts() {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "imgbuild/exec/executor.h"
+#include "imgbuild/util/unique_fd.h"
 
 namespace imgbuild::exec {
 
@@ -14,7 +15,15 @@ enum class RuntimeKind { kCrun, kRunc };
 struct Runtime {
   RuntimeKind kind = RuntimeKind::kCrun;
   std::string path;
+  std::string name() const {
+    return kind == RuntimeKind::kCrun ? "crun" : "runc";
+  }
 };
+
+// The runtime's program as a sealed memfd. Runtimes protect themselves from
+// the container (CVE-2019-5736) by copying themselves into one and starting
+// again; started from one, they need not.
+UniqueFd SealedCopy(const std::string& path);
 
 // The one named in `wanted` (a name or a path), or crun, or runc. Throws
 // Error(kHost) with what to install.

@@ -4,12 +4,12 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
+
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
 #include <nlohmann/json.hpp>
-
-#include "exec/seccomp_profile.h"
 
 namespace imgbuild::exec {
 namespace {
@@ -91,8 +91,16 @@ Json SystemMounts(const ProcessSpec& spec, const RuntimeLayout& layout) {
   return mounts;
 }
 
-void AddOwnMounts(Json& mounts, const ProcessSpec& spec,
+size_t Depth(const Json& mount) {
+  const std::string& path = mount["destination"].get_ref<const std::string&>();
+  return static_cast<size_t>(std::count(path.begin(), path.end(), '/'));
+}
+
+// Parents first, whatever the order they were asked for in: a mount never
+// hides another one of the same container.
+void AddOwnMounts(Json& out, const ProcessSpec& spec,
                   const RuntimeLayout& layout) {
+  std::vector<Json> mounts;
   for (const RuntimeLayout::InjectedFile& file : layout.injected) {
     mounts.push_back(BindMount(file.source, file.target, {"bind", "private"}));
   }
@@ -118,6 +126,29 @@ void AddOwnMounts(Json& mounts, const ProcessSpec& spec,
         BindMount(layout.mount_sources.at(i), mount.target,
                   {"rbind", "rprivate", mount.read_only ? "ro" : "rw"}));
   }
+  std::stable_sort(
+      mounts.begin(), mounts.end(),
+      [](const Json& a, const Json& b) { return Depth(a) < Depth(b); });
+  for (Json& mount : mounts) out.push_back(std::move(mount));
+}
+
+std::string Base64(std::string_view bytes) {
+  static constexpr char kDigits[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t group = 0;
+    for (size_t j = 0; j < 3; ++j) {
+      group <<= 8;
+      if (i + j < bytes.size()) group |= static_cast<uint8_t>(bytes[i + j]);
+    }
+    size_t digits = std::min<size_t>(3, bytes.size() - i) + 1;
+    for (size_t j = 0; j < 4; ++j) {
+      out += j < digits ? kDigits[group >> (18 - 6 * j) & 63] : '=';
+    }
+  }
+  return out;
 }
 
 Json DeviceEntries(const std::vector<std::string>& paths) {
@@ -166,9 +197,9 @@ Json LinuxSection(const ProcessSpec& spec, const RuntimeLayout& layout) {
                             "/proc/interrupts"};
   section["readonlyPaths"] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
                               "/proc/sysrq-trigger"};
-  if (layout.seccomp) {
-    section["seccomp"] = Json::parse(SeccompProfile(layout.capabilities));
-  }
+  // Spliced in as text by MakeRuntimeSpec: it is most of the file, and always
+  // the same.
+  if (!layout.seccomp_json.empty()) section["seccomp"] = nullptr;
   return section;
 }
 
@@ -211,8 +242,18 @@ std::string MakeRuntimeSpec(const ProcessSpec& spec,
       {"hostname", spec.hostname.empty() ? kDefaultHostname : spec.hostname},
       {"mounts", std::move(mounts)},
       {"linux", LinuxSection(spec, layout)}};
+  if (!spec.privileged && !layout.seccomp_program.empty()) {
+    config["annotations"] = {
+        {"run.oci.seccomp_bpf_data", Base64(layout.seccomp_program)}};
+  }
   try {
-    return config.dump();
+    std::string text = config.dump();
+    // Inside a JSON string the quotes would be escaped: this is the key.
+    static constexpr std::string_view kHole = "\"seccomp\":null";
+    if (size_t at = text.find(kHole); at != std::string::npos) {
+      text.replace(at + kHole.size() - 4, 4, layout.seccomp_json);
+    }
+    return text;
   } catch (const Json::exception&) {
     // JSON is UTF-8; a path or variable of an image may be anything.
     throw Error(ErrorCode::kStep,

@@ -29,8 +29,11 @@ struct RuntimeLayout {
   // mounted by a process that does not own that namespace.
   bool bind_sys = false;
   bool mount_cgroup = true;
-  // The kernel has seccomp filters.
-  bool seccomp = true;
+  // The "seccomp" object, and the same filter compiled (raw, may be empty):
+  // crun takes the program by annotation and then ignores the object. Both
+  // empty: no filter.
+  std::string seccomp_json;
+  std::string seccomp_program;
   CapabilitySet capabilities = 0;  // bounding, effective and permitted
   // Group 5 ("tty") can be given to pseudo terminals: it is mapped.
   bool tty_group = true;

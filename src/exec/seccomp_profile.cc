@@ -127,53 +127,71 @@ constexpr uint64_t kSocketFamilies[] = {13, 14, 15, 16, 17, 18, 21, 22, 24,
 // CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET.
 constexpr uint64_t kCloneNamespaces = 0x7e020000;
 
-Json Names(std::string_view text) { return Split(text, ' '); }
+SeccompRule Allow(std::string_view names) { return {Split(names, ' '), 0, {}}; }
 
-Json Rule(Json names, const char* action) {
-  return {{"names", std::move(names)}, {"action", action}};
+SeccompRule AllowIf(const char* name, SeccompCondition condition) {
+  return {{name}, 0, condition};
 }
 
-Json AllowIf(const char* name, const char* comparison, uint64_t value,
-             uint64_t value_two = 0) {
-  Json rule = Rule({name}, "SCMP_ACT_ALLOW");
-  Json argument = {{"index", 0}, {"value", value}, {"op", comparison}};
-  if (value_two != 0 || std::string_view(comparison) == "SCMP_CMP_MASKED_EQ") {
-    argument["valueTwo"] = value_two;
+Json ConditionJson(const SeccompCondition& condition) {
+  Json argument = {{"index", 0}, {"value", condition.value}};
+  switch (condition.comparison) {
+    case SeccompCondition::Comparison::kEqual:
+      argument["op"] = "SCMP_CMP_EQ";
+      break;
+    case SeccompCondition::Comparison::kLess:
+      argument["op"] = "SCMP_CMP_LT";
+      break;
+    case SeccompCondition::Comparison::kNoneOf:
+      argument["op"] = "SCMP_CMP_MASKED_EQ";
+      argument["valueTwo"] = 0;
+      break;
   }
-  rule["args"] = Json::array({std::move(argument)});
-  return rule;
+  return argument;
 }
 
 }  // namespace
 
-std::string SeccompProfile(CapabilitySet capabilities) {
-  Json rules = Json::array();
-  rules.push_back(Rule(Names(kAllowed), "SCMP_ACT_ALLOW"));
-  rules.push_back(Rule(Names(kAllowedHere), "SCMP_ACT_ALLOW"));
+std::vector<SeccompRule> SeccompRules(CapabilitySet capabilities) {
+  using Comparison = SeccompCondition::Comparison;
+  std::vector<SeccompRule> rules = {Allow(kAllowed), Allow(kAllowedHere)};
   for (uint64_t value : kPersonalities) {
-    rules.push_back(AllowIf("personality", "SCMP_CMP_EQ", value));
+    rules.push_back(AllowIf("personality", {Comparison::kEqual, value}));
   }
-  rules.push_back(AllowIf("socket", "SCMP_CMP_LT", 12));
+  rules.push_back(AllowIf("socket", {Comparison::kLess, 12}));
   for (uint64_t family : kSocketFamilies) {
-    rules.push_back(AllowIf("socket", "SCMP_CMP_EQ", family));
+    rules.push_back(AllowIf("socket", {Comparison::kEqual, family}));
   }
   for (const ByCapability& entry : kByCapability) {
     if ((capabilities & ParseCapability(entry.capability)) != 0) {
-      rules.push_back(Rule(Names(entry.names), "SCMP_ACT_ALLOW"));
+      rules.push_back(Allow(entry.names));
     }
   }
   if ((capabilities & ParseCapability("sys_admin")) == 0) {
-    rules.push_back(AllowIf("clone", "SCMP_CMP_MASKED_EQ", kCloneNamespaces));
+    rules.push_back(AllowIf("clone", {Comparison::kNoneOf, kCloneNamespaces}));
     // Its flags lie in memory where a filter cannot look: ENOSYS makes libc
     // use clone().
-    Json clone3 = Rule({"clone3"}, "SCMP_ACT_ERRNO");
-    clone3["errnoRet"] = 38;
-    rules.push_back(std::move(clone3));
+    rules.push_back({{"clone3"}, ENOSYS, {}});
+  }
+  return rules;
+}
+
+std::string SeccompJson(const std::vector<SeccompRule>& rules) {
+  Json list = Json::array();
+  for (const SeccompRule& rule : rules) {
+    Json entry = {
+        {"names", rule.names},
+        {"action", rule.error == 0 ? "SCMP_ACT_ALLOW" : "SCMP_ACT_ERRNO"}};
+    if (rule.error != 0) entry["errnoRet"] = rule.error;
+    if (rule.condition) {
+      entry["args"] = Json::array({ConditionJson(*rule.condition)});
+    }
+    list.push_back(std::move(entry));
   }
   Json profile = {{"defaultAction", "SCMP_ACT_ERRNO"},
-                  {"defaultErrnoRet", 1},
+                  {"defaultErrnoRet", EPERM},
                   {"architectures", kArchitectures},
-                  {"syscalls", std::move(rules)}};
+                  {"syscalls", std::move(list)}};
   return profile.dump();
 }
 

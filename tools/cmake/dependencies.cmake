@@ -12,6 +12,7 @@ find_package(LibArchive REQUIRED)
 find_package(CURL REQUIRED)
 find_package(tomlplusplus REQUIRED)
 pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
+pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 
 # The encoders of layers are part of the layer format: linked statically, so
 # that a system upgrade never changes the bytes of a layer.

@@ -1,0 +1,264 @@
+#include "exec/network.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <optional>
+#include <vector>
+
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/fs.h"
+#include "imgbuild/util/process.h"
+#include "imgbuild/util/strings.h"
+
+#include "exec/launch.h"
+
+namespace imgbuild::exec {
+namespace {
+
+constexpr size_t kMaxResolvConf = 256 << 10;
+constexpr size_t kMaxRoutes = 16 << 20;
+constexpr size_t kMaxPastaOutput = 64 << 10;
+constexpr auto kPastaTimeout = std::chrono::seconds(10);
+
+bool IsLoopback(const std::string& address) {
+  in_addr v4{};
+  if (inet_pton(AF_INET, address.c_str(), &v4) == 1) {
+    return (ntohl(v4.s_addr) >> 24) == 127;
+  }
+  return address == "::1";
+}
+
+std::string ReadOrEmpty(const char* path, size_t cap) {
+  UniqueFd fd = fs::OpenIfExists(AT_FDCWD, path, O_RDONLY);
+  return fd ? fs::ReadFd(fd.get(), cap, path) : "";
+}
+
+// The calling thread's namespace has a default route.
+bool HasDefaultRoute() {
+  for (const std::string& line :
+       Split(ReadOrEmpty("/proc/thread-self/net/route", kMaxRoutes), '\n')) {
+    std::vector<std::string> fields = Split(line, '\t');
+    if (fields.size() > 7 && fields[1] == "00000000" &&
+        fields[7] == "00000000") {
+      return true;
+    }
+  }
+  // destination prefix-length … device; the loopback device always has a
+  // rejecting entry.
+  for (const std::string& line : Split(
+           ReadOrEmpty("/proc/thread-self/net/ipv6_route", kMaxRoutes), '\n')) {
+    if (line.starts_with("00000000000000000000000000000000 00 ") &&
+        !line.ends_with(" lo")) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void BringUpLoopback() {
+  UniqueFd socket_fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  std::strcpy(request.ifr_name, "lo");
+  if (!socket_fd || ioctl(socket_fd.get(), SIOCGIFFLAGS, &request) != 0) {
+    throw ErrnoError("look at", "loopback device", errno);
+  }
+  request.ifr_flags |= IFF_UP | IFF_RUNNING;
+  if (ioctl(socket_fd.get(), SIOCSIFFLAGS, &request) != 0) {
+    throw ErrnoError("bring up", "loopback device", errno);
+  }
+}
+
+UniqueFd OwnNamespace() {
+  return fs::Open(AT_FDCWD, "/proc/thread-self/ns/net", O_RDONLY);
+}
+
+void Enter(int fd) {
+  if (setns(fd, CLONE_NEWNET) != 0) {
+    throw ErrnoError("enter", "network namespace", errno);
+  }
+}
+
+std::string FindPasta() {
+  if (std::optional<std::string> path = FindProgram("pasta")) return *path;
+  throw Error(ErrorCode::kHost,
+              "network: pasta is not installed, and a container's own network "
+              "needs it")
+      .WithHint(
+          "apt-get install passt, or use --network=none or "
+          "--network=host");
+}
+
+// What pasta complained about, without its noise about syslog.
+std::string PastaMessage(int fd) {
+  fcntl(fd, F_SETFL, O_NONBLOCK);
+  std::string text(kMaxPastaOutput, '\0');
+  ssize_t n = read(fd, text.data(), text.size());
+  text.resize(n > 0 ? static_cast<size_t>(n) : 0);
+  std::vector<std::string> lines;
+  for (const std::string& line : Split(text, '\n')) {
+    if (!line.empty() && !line.starts_with("Failed to send")) {
+      lines.push_back(line);
+    }
+  }
+  return Join(lines, "; ");
+}
+
+struct Pasta {
+  Launched process;
+  UniqueFd messages;  // its standard error
+};
+
+Pasta StartPasta(const std::string& run_dir, int namespace_fd, bool forward) {
+  std::string program = FindPasta();
+  // Given as a bind mount, because pasta drops what it would need to open
+  // another process's descriptor.
+  std::string name = fmt::format("/proc/self/fd/{}", namespace_fd);
+  UniqueFd file(
+      open_tree(AT_FDCWD, name.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  if (!file) throw ErrnoError("mount", "network namespace", errno);
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) throw ErrnoError("create", "pipe", errno);
+  UniqueFd messages(ends[0]);
+  UniqueFd write_end(ends[1]);
+  LaunchPlan plan;
+  plan.dir = run_dir;
+  plan.mounts.push_back({file.get(), "net", false});
+  // Nothing of the host's loopback, in either direction: no forwarded ports,
+  // no gateway address that means the host.
+  plan.argv = {program, "--foreground", "--quiet", "--runas", "0"};
+  plan.argv.insert(plan.argv.end(), {"--netns-only", "--config-net"});
+  plan.argv.insert(plan.argv.end(), {"--no-map-gw", "--no-netns-quit"});
+  for (const char* ports : {"-t", "-u", "-T", "-U"}) {
+    plan.argv.insert(plan.argv.end(), {ports, "none"});
+  }
+  if (forward) {
+    plan.argv.insert(plan.argv.end(), {"--dns-forward", kForwardedDns});
+  }
+  plan.argv.insert(plan.argv.end(), {"--netns", run_dir + "/net"});
+  plan.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
+  plan.stderr_fd = write_end.get();
+  return {Launch(plan), std::move(messages)};
+}
+
+// REQUIRES: the calling thread is in pasta's namespace.
+void WaitForRoute(const Pasta& pasta) {
+  auto fail = [&](std::string_view what) {
+    throw Error(ErrorCode::kHost,
+                fmt::format("network: pasta {}: {}", what,
+                            PastaMessage(pasta.messages.get())))
+        .WithHint("use --network=none or --network=host");
+  };
+  auto deadline = std::chrono::steady_clock::now() + kPastaTimeout;
+  while (!HasDefaultRoute()) {
+    pollfd end{pasta.process.pidfd(), POLLIN, 0};
+    if (poll(&end, 1, 1) > 0) fail("failed");
+    if (std::chrono::steady_clock::now() > deadline) {
+      fail("made no route within 10 seconds");
+    }
+  }
+}
+
+}  // namespace
+
+ResolvConf MakeResolvConf(std::string_view host_text) {
+  ResolvConf out;
+  bool any = false;
+  for (const std::string& line : Split(host_text, '\n')) {
+    std::string_view text = Trim(line);
+    if (text.empty() || text.front() == '#' || text.front() == ';') continue;
+    if (text.starts_with("nameserver") && text.size() > 10) {
+      std::string address(Trim(text.substr(10)));
+      if (IsLoopback(address)) continue;
+      any = true;
+    }
+    out.text += std::string(text) + "\n";
+  }
+  if (!any) {
+    out.forward = true;
+    out.text += fmt::format("nameserver {}\n", kForwardedDns);
+  }
+  return out;
+}
+
+std::string ReadHostResolvConf() {
+  std::string text = ReadOrEmpty("/etc/resolv.conf", kMaxResolvConf);
+  if (!MakeResolvConf(text).forward) return text;
+  std::string real =
+      ReadOrEmpty("/run/systemd/resolve/resolv.conf", kMaxResolvConf);
+  return MakeResolvConf(real).forward ? text : real;
+}
+
+Network::Network(const std::string& run_dir)
+    : resolv_conf_(MakeResolvConf(ReadHostResolvConf())),
+      stop_(eventfd(0, EFD_CLOEXEC)) {
+  if (!stop_) throw ErrnoError("create", "eventfd", errno);
+  auto ready = std::make_shared<std::promise<void>>();
+  std::future<void> result = ready->get_future();
+  keeper_ = std::thread([this, run_dir, ready] { Keep(run_dir, ready); });
+  try {
+    result.get();
+  } catch (...) {
+    keeper_.join();
+    throw;
+  }
+}
+
+Network::~Network() {
+  eventfd_write(stop_.get(), 1);
+  keeper_.join();
+}
+
+void Network::Check() const {
+  if (ended_) {
+    throw Error(ErrorCode::kHost, "network: pasta has ended unexpectedly");
+  }
+}
+
+void Network::Keep(const std::string& run_dir,
+                   std::shared_ptr<std::promise<void>> ready) {
+  std::optional<Pasta> pasta;
+  try {
+    UniqueFd host = OwnNamespace();
+    if (unshare(CLONE_NEWNET) != 0) {
+      throw ErrnoError("create", "network namespace", errno);
+    }
+    namespace_ = OwnNamespace();
+    BringUpLoopback();
+    Enter(host.get());
+    if (HasDefaultRoute()) {
+      pasta.emplace(
+          StartPasta(run_dir, namespace_.get(), resolv_conf_.forward));
+      Enter(namespace_.get());
+      WaitForRoute(*pasta);
+    }
+  } catch (...) {
+    pasta.reset();
+    ready->set_exception(std::current_exception());
+    return;
+  }
+  ready->set_value();
+  pollfd fds[2] = {{stop_.get(), POLLIN, 0},
+                   {pasta ? pasta->process.pidfd() : -1, POLLIN, 0}};
+  while (poll(fds, 2, -1) < 0 && errno == EINTR) {
+  }
+  if (fds[0].revents == 0) {
+    ended_ = true;
+    while (poll(fds, 1, -1) < 0 && errno == EINTR) {
+    }
+  }
+}
+
+}  // namespace imgbuild::exec

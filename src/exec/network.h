@@ -1,0 +1,62 @@
+// The network of NetworkMode::kDefault: one namespace, joined to the host's
+// network by pasta (user space, with and without root, no bridge and no
+// firewall rules). It lasts as long as the object and dies with the program.
+#ifndef IMGBUILD_SRC_EXEC_NETWORK_H_
+#define IMGBUILD_SRC_EXEC_NETWORK_H_
+
+#include <atomic>
+#include <future>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "imgbuild/util/unique_fd.h"
+
+namespace imgbuild::exec {
+
+// /etc/resolv.conf for a container in its own namespace. Name servers on the
+// host's loopback cannot be reached from there: they are left out, and when
+// none is left `forward` is set and the container asks kForwardedDns, which
+// pasta passes on to the host's server.
+struct ResolvConf {
+  std::string text;
+  bool forward = false;
+};
+inline constexpr char kForwardedDns[] = "169.254.1.1";
+ResolvConf MakeResolvConf(std::string_view host_text);
+
+// The host's resolv.conf; systemd-resolved's list of real servers when
+// /etc/resolv.conf names only its stub.
+std::string ReadHostResolvConf();
+
+class Network {
+ public:
+  // Starts pasta and waits until the namespace has its route. On a host
+  // without any default route there is nothing to join: loopback only.
+  // `run_dir` is where pasta's private mounts go. Throws Error(kHost).
+  explicit Network(const std::string& run_dir);
+  ~Network();
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
+
+  int fd() const { return namespace_.get(); }
+  const std::string& resolv_conf() const { return resolv_conf_.text; }
+  // Throws Error(kHost) when pasta has ended.
+  void Check() const;
+
+ private:
+  void Keep(const std::string& run_dir,
+            std::shared_ptr<std::promise<void>> ready);
+
+  ResolvConf resolv_conf_;
+  UniqueFd namespace_;
+  UniqueFd stop_;
+  std::atomic<bool> ended_ = false;
+  // pasta's parent-death signal is tied to a thread: this one waits for it.
+  std::thread keeper_;
+};
+
+}  // namespace imgbuild::exec
+
+#endif  // IMGBUILD_SRC_EXEC_NETWORK_H_
