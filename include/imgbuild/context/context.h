@@ -43,17 +43,23 @@ class ContextSource : public FileTree {
   };
   // The item at `path` and everything below it, in bytewise order of paths
   // (parents before children). `exclude` is relative to `path` (COPY
-  // --exclude) and may be null. Absent path: empty.
+  // --exclude) and may be null; it never leaves out `path` itself. Sockets are
+  // left out: no layer can hold one. Absent path: empty.
   virtual std::vector<Item> Walk(const std::string& path,
                                  const PatternList* exclude) const = 0;
   // Digests of the contents of regular files, in the order given; from the
-  // stat cache where it can, else read on all threads.
+  // stat cache where it can, else read on all threads. Error(kHost) that names
+  // a file which is not what Walk() saw any more.
   virtual std::vector<oci::Digest> DigestFiles(
       const std::vector<const Item*>& files) const = 0;
 
   // Which rule hides `path`, when it exists but is ignored: for error texts.
   virtual std::optional<PatternList::Decision> WhyHidden(
       const std::string& path) const = 0;
+
+  // Hands what was learnt to the stat cache's storage. The destructor does it
+  // too, but swallows errors.
+  virtual void Flush() const {}
 };
 
 struct LocalContextOptions {
@@ -73,22 +79,26 @@ std::unique_ptr<ContextSource> OpenLocalContext(int dir_fd,
                                                 ThreadPool& pool,
                                                 const CancelToken& cancel);
 
-// Any tree (a stage's root file system) as a source: ownership is kept.
+// Any tree (a stage's root file system) as a source: ownership is kept, and
+// all xattrs. `pool` must outlive the source.
 std::unique_ptr<ContextSource> OpenTreeContext(
     std::shared_ptr<const FileTree> tree, const std::string& name,
     ThreadPool& pool, const CancelToken& cancel);
 
 // The ignore file that goes with a Dockerfile: `<dockerfile>.dockerignore`
-// beside it, else `.dockerignore` in the context's root; read without
-// following a link out, 1 MiB at most. nullptr when there is none.
+// beside it, else `.dockerignore` in the context's root. `dockerfile_path` is
+// as open(2) takes it (relative to the working directory); "" or "-": none. A
+// link may not lead out of the context (for a Dockerfile elsewhere: out of its
+// directory), 1 MiB at most: Error(kDockerfile). nullptr when there is none.
 std::shared_ptr<const SourceFile> FindIgnoreFile(
     int context_fd, const std::string& context_name,
     const std::string& dockerfile_path);
 
 // Expands one COPY/ADD source pattern against a tree, as BuildKit does: a
-// leading "/" and ".." stay in the root; `*`, `?`, `[…]` by component; the
-// matches in bytewise order. A pattern without wildcards is returned as it is,
-// cleaned, whether it exists or not.
+// leading "/" and ".." stay in the root; `*`, `?`, `[…]` by component; links
+// are followed in front of the first wildcard only; the matches in bytewise
+// order. A pattern without wildcards is returned as it is, cleaned, whether it
+// exists or not.
 std::vector<std::string> ExpandGlob(const FileTree& tree,
                                     std::string_view pattern);
 

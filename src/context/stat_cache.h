@@ -1,0 +1,78 @@
+// Digests of files by what stat(2) says of them, kept from build to build.
+#ifndef IMGBUILD_SRC_CONTEXT_STAT_CACHE_H_
+#define IMGBUILD_SRC_CONTEXT_STAT_CACHE_H_
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "imgbuild/context/context.h"
+#include "imgbuild/oci/digest.h"
+#include "imgbuild/util/file_tree.h"
+
+namespace imgbuild::context {
+
+// Thread-safe. Loaded at the first look-up, as one string of packed records
+// sorted by (device, inode) that is searched as it lies.
+class StatCache {
+ public:
+  // `storage` may be null: then only this process remembers.
+  StatCache(StatCacheStorage* storage, std::string key);
+
+  std::optional<oci::Digest> Find(const FileInfo& info);
+  // `hashed_at`: nanoseconds since 1970, taken before the file was opened.
+  // A file that changed so shortly before that another change could leave the
+  // same times behind is not remembered (git's "racily clean" entries).
+  void Add(const FileInfo& info, const oci::Digest& digest, int64_t hashed_at);
+  // Saves, if there is something new.
+  void Flush();
+
+  // Whether times this near to `hashed_at` prove nothing.
+  static bool IsRacy(const FileInfo& info, int64_t hashed_at);
+
+ private:
+  struct Record {
+    uint64_t device = 0;
+    uint64_t inode = 0;
+    uint64_t size = 0;
+    int64_t mtime = 0;  // nanoseconds
+    int64_t ctime = 0;
+    unsigned char sha256[32] = {};
+    uint32_t unused = 0;  // saves since somebody asked for it
+    uint32_t reserved = 0;
+  };
+  static_assert(sizeof(Record) == 80);
+  struct FileId {
+    uint64_t device;
+    uint64_t inode;
+    auto operator<=>(const FileId&) const = default;
+  };
+  struct FileIdHash {
+    size_t operator()(const FileId& id) const noexcept {
+      return id.inode * 0x9E3779B97F4A7C15u ^ id.device;
+    }
+  };
+
+  static Record RecordOf(const FileInfo& info);
+  static bool SameFile(const Record& a, const Record& b);
+  void Load();
+  Record At(size_t index) const;
+  std::optional<size_t> Search(const FileId& id);
+
+  StatCacheStorage* const storage_;
+  const std::string key_;
+  std::mutex mutex_;
+  bool loaded_ = false;
+  std::string stored_;       // records, without the head
+  std::vector<bool> asked_;  // of each stored record
+  size_t next_guess_ = 0;    // inodes made together are asked for together
+  std::unordered_map<FileId, Record, FileIdHash> fresh_;
+  bool changed_ = false;
+};
+
+}  // namespace imgbuild::context
+
+#endif  // IMGBUILD_SRC_CONTEXT_STAT_CACHE_H_
