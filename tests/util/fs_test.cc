@@ -366,6 +366,7 @@ TEST_F(FsTest, ALockOnARemovedFileIsNotTheLock) {
   });
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   ASSERT_EQ(::unlinkat(dir(), "lock", 0), 0);
+  WriteFileAtomic(dir(), "lock", "");  // somebody makes it anew
   first.reset();
   waiter.join();
 }

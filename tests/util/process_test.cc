@@ -122,6 +122,9 @@ TEST(Process, ChildKeepsWhatItIsGiven) {
   const UniqueFd leaky(::open("/dev/null", O_RDONLY));
   UniqueFd low(::fcntl(leaky.get(), F_DUPFD_CLOEXEC, 40));
   UniqueFd high(::fcntl(leaky.get(), F_DUPFD_CLOEXEC, 50));
+  // Neighbours of what is kept are not kept.
+  const UniqueFd beside_low(::fcntl(leaky.get(), F_DUPFD, low.get() + 1));
+  const UniqueFd beside_high(::fcntl(leaky.get(), F_DUPFD, high.get() + 1));
   ProcessOptions options;
   options.argv = {"ls", "/proc/self/fd"};
   options.keep_fds = {high.get(), low.get(), high.get(), 1};
