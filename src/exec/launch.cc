@@ -2,10 +2,8 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -19,10 +17,10 @@
 
 #include "imgbuild/util/error.h"
 
+#include "exec/clone.h"
+
 namespace imgbuild::exec {
 namespace {
-
-constexpr size_t kStackBytes = 256 << 10;
 
 // What the child reads and what it reports. It lives in the parent's memory,
 // which the child shares until it execs.
@@ -30,8 +28,8 @@ struct Shared {
   const LaunchPlan* plan = nullptr;
   std::vector<char*> argv;
   std::vector<char*> env;
-  sigset_t old_mask{};
   int parent_pidfd = -1;
+  const CloneRequest* request = nullptr;
   // Set by the child when it fails.
   int error = 0;
   const char* operation = "";
@@ -111,6 +109,13 @@ bool SetUpNamespaces(Shared& shared) {
   const LaunchPlan& plan = *shared.plan;
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     return Fail(shared, "make mounts private below", "/");
+  }
+  if (shared.request->enter_cgroup) {
+    int fd = openat(plan.cgroup2_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "0", 1) != 1) {
+      return Fail(shared, "enter", "cgroup");
+    }
+    close(fd);
   }
   for (int fd : plan.cgroup_procs_fds) {
     if (write(fd, "0", 1) != 1) return Fail(shared, "enter", "cgroup");
@@ -194,22 +199,6 @@ int ChildMain(void* argument) {
 
 // ---- In the parent. ----
 
-class Stack {
- public:
-  Stack()
-      : base_(mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0)) {
-    if (base_ == MAP_FAILED) throw ErrnoError("map", "stack", errno);
-  }
-  ~Stack() { munmap(base_, kStackBytes); }
-  Stack(const Stack&) = delete;
-  Stack& operator=(const Stack&) = delete;
-  void* top() const { return static_cast<char*>(base_) + kStackBytes; }
-
- private:
-  void* base_;
-};
-
 [[noreturn]] void ThrowCloneError(int error) {
   Error e = ErrnoError("create namespaces for", "the OCI runtime", error);
   if (error == EPERM) {
@@ -250,20 +239,22 @@ Launched Launch(const LaunchPlan& plan) {
   UniqueFd parent(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
   if (!parent) throw ErrnoError("open", "own process", errno);
   shared.parent_pidfd = parent.get();
-  Stack stack;
+  CloneRequest request;
+  request.flags = CLONE_NEWNS | CLONE_NEWPID;
+  request.cgroup2_fd = plan.cgroup2_fd;
+  request.function = ChildMain;
+  request.argument = &shared;
+  shared.request = &request;
   // No handler of ours may run in the child while it shares our memory.
   sigset_t all;
+  sigset_t before;
   sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &shared.old_mask);
-  int pidfd = -1;
-  int pid = clone(ChildMain, stack.top(),
-                  CLONE_VM | CLONE_VFORK | CLONE_NEWNS | CLONE_NEWPID |
-                      CLONE_PIDFD | SIGCHLD,
-                  &shared, &pidfd);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pid_t pid = CloneShared(request);
   int error = errno;
-  pthread_sigmask(SIG_SETMASK, &shared.old_mask, nullptr);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0) ThrowCloneError(error);
-  Launched launched(pid, UniqueFd(pidfd));
+  Launched launched(pid, UniqueFd(request.pidfd));
   if (shared.error != 0) {
     launched.Wait();
     throw ErrnoError(shared.operation, shared.object, shared.error)

@@ -13,7 +13,9 @@
 #include "imgbuild/util/fs.h"
 
 #include "exec/capabilities.h"
+#include "exec/cgroup.h"
 #include "exec/container_root.h"
+#include "exec/device_filter.h"
 #include "exec/exit_status.h"
 #include "exec/launch.h"
 #include "exec/network.h"
@@ -43,7 +45,25 @@ struct Host {
   CapabilitySet capabilities = 0;
   std::string bottom_stub;
   std::string run_dir;  // where each runtime mounts its private tmpfs
+  std::vector<CgroupHierarchy> cgroups;
+  // The device filter, and the cgroup of all runs that have no other.
+  UniqueFd device_filter;
+  std::optional<Cgroup> filter_cgroup;
+  bool filters_devices() const { return filter_cgroup.has_value(); }
 };
+
+// Puts the device filter up where this process may; without it (or a user
+// namespace, where device nodes cannot be opened) nobody gets CAP_MKNOD.
+void SetUpDeviceFilter(Host& host) {
+  host.device_filter = LoadDeviceFilter();
+  if (!host.device_filter) return;
+  std::optional<Cgroup> made = MakeFilterCgroup(host.cgroups, NewCgroupName());
+  if (made) host.filter_cgroup.emplace(std::move(*made));
+  if (host.filter_cgroup &&
+      !AttachDeviceFilter(host.filter_cgroup->fd(), host.device_filter.get())) {
+    host.filter_cgroup.reset();
+  }
+}
 
 class OciExecutor : public Executor {
  public:
@@ -77,6 +97,9 @@ const Host& OciExecutor::GetHost() {
   host->bottom_stub = EnsureBottomStub(options_.state_dir);
   host->run_dir = options_.state_dir + "/run";
   fs::MakeDirs(AT_FDCWD, host->run_dir, 0700);
+  host->cgroups = ReadCgroups();
+  SweepCgroups(host->cgroups);
+  SetUpDeviceFilter(*host);
   host_ = std::move(host);
   return *host_;
 }
@@ -166,11 +189,43 @@ std::vector<std::string> RuntimeCommand(const Host& host, int log_fd) {
   return argv;
 }
 
+CapabilitySet AllowedCapabilities(const ProcessSpec& spec, const Host& host) {
+  CapabilitySet set = ContainerCapabilities(spec, host.capabilities);
+  CapabilitySet mknod = ParseCapability("mknod");
+  bool guarded =
+      spec.privileged || host.filters_devices() || host.facts.in_user_namespace;
+  if (guarded || (set & mknod) == 0) return set;
+  for (const std::string& name : spec.cap_add) {
+    if (ParseCapability(name) == mknod) {
+      throw Error(ErrorCode::kHost,
+                  "cap-add: mknod needs a device filter, which cannot be set "
+                  "up here (cgroup2 and BPF are needed)");
+    }
+  }
+  return set & ~mknod;
+}
+
+// Where the run's processes live: the limits' cgroups and the device filter.
+void PlanCgroups(const ProcessSpec& spec, const Host& host,
+                 std::optional<LimitCgroups>& limits, LaunchPlan& plan) {
+  if (HasCgroupLimits(spec.limits)) {
+    limits.emplace(spec.limits, host.cgroups, NewCgroupName());
+    plan.cgroup2_fd = limits->cgroup2_fd();
+    plan.cgroup_procs_fds = limits->procs_fds();
+  }
+  if (spec.privileged || !host.filters_devices()) return;
+  if (plan.cgroup2_fd < 0) {
+    plan.cgroup2_fd = host.filter_cgroup->fd();
+  } else if (!AttachDeviceFilter(plan.cgroup2_fd, host.device_filter.get())) {
+    throw ErrnoError("attach", "device filter", errno);
+  }
+}
+
 RuntimeLayout OciExecutor::PlanLayout(const ProcessSpec& spec, const Host& host,
                                       bool terminal) {
   RuntimeLayout layout;
   layout.rootfs = host.run_dir + "/rootfs";
-  layout.capabilities = ContainerCapabilities(spec, host.capabilities);
+  layout.capabilities = AllowedCapabilities(spec, host);
   layout.tty_group = host.facts.tty_group;
   layout.terminal = terminal;
   layout.new_network_namespace = spec.network == NetworkMode::kNone;
@@ -218,6 +273,8 @@ ExitResult OciExecutor::Run(const ProcessSpec& spec, const ExecIo& io,
   plan.argv = RuntimeCommand(host, log.get());
   plan.program_fd = host.runtime_program.get();
   plan.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
+  std::optional<LimitCgroups> limits;
+  PlanCgroups(spec, host, limits, plan);
   Streams streams(io, spec.user.uid);
   plan.stdin_fd = streams.child_in();
   plan.stdout_fd = streams.child_out();

@@ -1,0 +1,350 @@
+#include "exec/cgroup.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <map>
+
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/fs.h"
+#include "imgbuild/util/strings.h"
+
+namespace imgbuild::exec {
+namespace {
+
+constexpr size_t kMaxProcFile = 4 << 20;
+constexpr char kPrefix[] = "imgbuild-";
+
+// mountinfo writes space, tab, newline and backslash as \ooo.
+std::string Unescape(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 3 < text.size()) {
+      out += static_cast<char>((text[i + 1] - '0') * 64 +
+                               (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+      i += 3;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+bool Contains(const std::vector<std::string>& list, std::string_view item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
+
+// Where `path` of a hierarchy lies when its `root` is mounted on `mount`.
+std::string BelowMount(const std::string& mount, const std::string& root,
+                       const std::string& path) {
+  if (root == "/") return path == "/" ? mount : mount + path;
+  if (path == root) return mount;
+  if (path.starts_with(root + "/")) return mount + path.substr(root.size());
+  return mount;  // outside of what is mounted: the best there is
+}
+
+bool WriteFileAt(int dir, const std::string& file, const std::string& value) {
+  UniqueFd fd(openat(dir, file.c_str(), O_WRONLY | O_CLOEXEC));
+  return fd && write(fd.get(), value.data(), value.size()) ==
+                   static_cast<ssize_t>(value.size());
+}
+
+std::string ReadFileAt(int dir, const std::string& file) {
+  UniqueFd fd(openat(dir, file.c_str(), O_RDONLY | O_CLOEXEC));
+  return fd ? fs::ReadFd(fd.get(), kMaxProcFile, file) : "";
+}
+
+std::optional<Cgroup> MakeBelow(const std::string& parent,
+                                const std::string& name) {
+  std::string path = parent + "/" + name;
+  if (mkdir(path.c_str(), 0755) != 0) return std::nullopt;
+  UniqueFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) {
+    rmdir(path.c_str());
+    return std::nullopt;
+  }
+  return Cgroup(std::move(path), std::move(fd));
+}
+
+std::string ParentOf(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
+}
+
+[[noreturn]] void Refuse(const char* limit, const std::string& why) {
+  throw Error(ErrorCode::kHost,
+              fmt::format("limit {}: cannot be enforced here: {}", limit, why))
+      .WithHint(
+          "run as root, or in a delegated cgroup: systemd-run --user "
+          "--scope -p Delegate=yes imgbuild …");
+}
+
+}  // namespace
+
+std::vector<CgroupHierarchy> ParseCgroups(std::string_view mountinfo,
+                                          std::string_view self_cgroup) {
+  // ID:CONTROLLERS:PATH, version 2 with an empty list.
+  std::map<std::string, std::string> own;
+  for (const std::string& line : Split(self_cgroup, '\n')) {
+    size_t first = line.find(':');
+    size_t second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    own[line.substr(first + 1, second - first - 1)] = line.substr(second + 1);
+  }
+  std::vector<CgroupHierarchy> out;
+  for (const std::string& line : Split(mountinfo, '\n')) {
+    // id parent dev root mount options … - type source super-options
+    size_t dash = line.find(" - ");
+    if (dash == std::string::npos) continue;
+    std::vector<std::string> left = Split(line.substr(0, dash), ' ');
+    std::vector<std::string> right = Split(line.substr(dash + 3), ' ');
+    if (left.size() < 5 || right.size() < 3) continue;
+    CgroupHierarchy hierarchy;
+    hierarchy.mount_point = Unescape(left[4]);
+    std::string path = "/";
+    if (right[0] == "cgroup2") {
+      hierarchy.v2 = true;
+      if (auto it = own.find(""); it != own.end()) path = it->second;
+    } else if (right[0] == "cgroup") {
+      std::vector<std::string> options = Split(right[2], ',');
+      for (const auto& [controllers, where] : own) {
+        std::vector<std::string> names = Split(controllers, ',');
+        if (controllers.empty() || !Contains(options, names.front())) continue;
+        hierarchy.controllers = names;
+        path = where;
+      }
+      if (hierarchy.controllers.empty()) continue;
+    } else {
+      continue;
+    }
+    hierarchy.own_directory =
+        BelowMount(hierarchy.mount_point, Unescape(left[3]), path);
+    // A later mount of the same hierarchy (a container's, a chroot's) is not
+    // ours to use.
+    bool known = std::any_of(out.begin(), out.end(), [&](const auto& other) {
+      return other.v2 == hierarchy.v2 &&
+             other.controllers == hierarchy.controllers;
+    });
+    if (!known) out.push_back(std::move(hierarchy));
+  }
+  return out;
+}
+
+std::vector<CgroupHierarchy> ReadCgroups() {
+  auto read = [](const char* path) {
+    UniqueFd fd = fs::OpenIfExists(AT_FDCWD, path, O_RDONLY);
+    return fd ? fs::ReadFd(fd.get(), kMaxProcFile, path) : std::string();
+  };
+  return ParseCgroups(read("/proc/self/mountinfo"), read("/proc/self/cgroup"));
+}
+
+Cgroup::~Cgroup() {
+  if (!fd_) return;
+  // A process that was killed a moment ago may still be leaving.
+  for (int attempt = 0; attempt < 50; ++attempt) {
+    if (rmdir(path_.c_str()) == 0 || errno != EBUSY) return;
+    usleep(1000);
+  }
+}
+
+std::string NewCgroupName() {
+  // The number is what makes names of one process differ; nothing reads it.
+  static std::atomic<unsigned> next = 0;
+  return fmt::format("{}{}-{}", kPrefix, getpid(), next++);
+}
+
+std::optional<Cgroup> MakeFilterCgroup(
+    const std::vector<CgroupHierarchy>& hierarchies, const std::string& name) {
+  for (const CgroupHierarchy& hierarchy : hierarchies) {
+    if (hierarchy.v2) return MakeBelow(hierarchy.own_directory, name);
+  }
+  return std::nullopt;
+}
+
+void SweepCgroups(const std::vector<CgroupHierarchy>& hierarchies) {
+  for (const CgroupHierarchy& hierarchy : hierarchies) {
+    UniqueFd dir = fs::OpenIfExists(AT_FDCWD, hierarchy.own_directory,
+                                    O_RDONLY | O_DIRECTORY);
+    if (!dir) continue;
+    for (const std::string& name : fs::ListDir(dir.get())) {
+      if (!name.starts_with(kPrefix)) continue;
+      std::string rest = name.substr(sizeof kPrefix - 1);
+      std::optional<int64_t> pid = ParseInt(rest.substr(0, rest.find('-')));
+      if (!pid || *pid <= 0 || kill(static_cast<pid_t>(*pid), 0) == 0 ||
+          errno != ESRCH) {
+        continue;
+      }
+      unlinkat(dir.get(), name.c_str(), AT_REMOVEDIR);
+    }
+  }
+}
+
+bool HasCgroupLimits(const ResourceLimits& limits) {
+  return limits.memory_bytes != 0 || limits.memory_swap_bytes != 0 ||
+         limits.cpu_quota_us != 0 || limits.pids != 0;
+}
+
+LimitCgroups::LimitCgroups(const ResourceLimits& limits,
+                           const std::vector<CgroupHierarchy>& hierarchies,
+                           const std::string& name)
+    : hierarchies_(hierarchies), name_(name) {
+  if (limits.memory_bytes != 0 || limits.memory_swap_bytes != 0) {
+    LimitMemory(limits);
+  }
+  if (limits.cpu_quota_us != 0) LimitCpu(limits);
+  if (limits.pids != 0) LimitPids(limits);
+}
+
+// The directory for a controller: on version 1 below our own; on version 2 in
+// the nearest parent that passes the controller on to its children.
+Cgroup& LimitCgroups::Place(const char* controller, const char* limit) {
+  if (Cgroup* found = FindV1(controller, limit)) return *found;
+  if (Cgroup* found = FindV2(controller)) return *found;
+  Refuse(limit, fmt::format("no cgroup with the controller \"{}\" can be made",
+                            controller));
+}
+
+Cgroup* LimitCgroups::FindV1(const char* controller, const char* limit) {
+  for (const CgroupHierarchy& hierarchy : hierarchies_) {
+    if (hierarchy.v2 || !Contains(hierarchy.controllers, controller)) continue;
+    std::string path = hierarchy.own_directory + "/" + name_;
+    for (Entry& entry : entries_) {
+      if (entry.cgroup.path() == path) return &entry.cgroup;
+    }
+    std::optional<Cgroup> made = MakeBelow(hierarchy.own_directory, name_);
+    if (!made) {
+      throw ErrnoError(fmt::format("limit {}: create cgroup", limit), path,
+                       errno);
+    }
+    UniqueFd procs(openat(made->fd(), "cgroup.procs", O_WRONLY | O_CLOEXEC));
+    if (!procs) {
+      throw ErrnoError(fmt::format("limit {}: open cgroup", limit), path,
+                       errno);
+    }
+    entries_.push_back({std::move(*made), false, std::move(procs)});
+    return &entries_.back().cgroup;
+  }
+  return nullptr;
+}
+
+Cgroup* LimitCgroups::FindV2(const char* controller) {
+  for (const CgroupHierarchy& hierarchy : hierarchies_) {
+    if (!hierarchy.v2) continue;
+    for (Entry& entry : entries_) {
+      if (!entry.v2) continue;
+      // One process has one place: the second controller must be there too.
+      return Contains(Split(Trim(ReadFileAt(entry.cgroup.fd(),
+                                            "cgroup.controllers")),
+                            ' '),
+                      controller)
+                 ? &entry.cgroup
+                 : nullptr;
+    }
+    for (std::string parent = hierarchy.own_directory;
+         parent.size() >= hierarchy.mount_point.size();
+         parent = ParentOf(parent)) {
+      UniqueFd dir(open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      if (!dir) return nullptr;
+      // Refused (EBUSY) where processes live, which is why parents are tried;
+      // all three at once, for the limits that follow.
+      for (const char* wanted : {"+memory", "+cpu", "+pids"}) {
+        WriteFileAt(dir.get(), "cgroup.subtree_control", wanted);
+      }
+      std::string given = ReadFileAt(dir.get(), "cgroup.subtree_control");
+      if (!Contains(Split(Trim(given), ' '), controller)) continue;
+      std::optional<Cgroup> made = MakeBelow(parent, name_);
+      if (!made) continue;
+      entries_.push_back({std::move(*made), true, {}});
+      return &entries_.back().cgroup;
+    }
+  }
+  return nullptr;
+}
+
+void LimitCgroups::LimitMemory(const ResourceLimits& limits) {
+  limits_memory_ = true;
+  if (limits.memory_bytes == 0) {
+    throw Error(ErrorCode::kUsage,
+                "limit memory-swap: needs a memory limit as well");
+  }
+  int64_t memory = static_cast<int64_t>(limits.memory_bytes);
+  int64_t swap = limits.memory_swap_bytes;
+  if (swap > 0 && swap < memory) {
+    throw Error(ErrorCode::kUsage,
+                "limit memory-swap: is memory plus swap and cannot be less "
+                "than the memory limit");
+  }
+  // As Docker: as much swap again when nothing is said, -1 for no limit.
+  if (swap == 0) swap = 2 * memory;
+  Cgroup& cgroup = Place("memory", "memory");
+  bool v2 = faccessat(cgroup.fd(), "memory.max", F_OK, 0) == 0;
+  std::string bytes = std::to_string(memory);
+  if (!WriteFileAt(cgroup.fd(), v2 ? "memory.max" : "memory.limit_in_bytes",
+                   bytes)) {
+    throw ErrnoError("limit memory: write", bytes, errno);
+  }
+  if (swap < 0) return;
+  bool ok = v2 ? WriteFileAt(cgroup.fd(), "memory.swap.max",
+                             std::to_string(swap - memory))
+               : WriteFileAt(cgroup.fd(), "memory.memsw.limit_in_bytes",
+                             std::to_string(swap));
+  if (!ok && limits.memory_swap_bytes != 0) {
+    Refuse("memory-swap", "the kernel does not account for swap");
+  }
+}
+
+void LimitCgroups::LimitCpu(const ResourceLimits& limits) {
+  Cgroup& cgroup = Place("cpu", "cpu");
+  std::string quota = std::to_string(limits.cpu_quota_us);
+  std::string period = std::to_string(limits.cpu_period_us);
+  bool v2 = faccessat(cgroup.fd(), "cpu.max", F_OK, 0) == 0;
+  bool ok = v2 ? WriteFileAt(cgroup.fd(), "cpu.max", quota + " " + period)
+               : WriteFileAt(cgroup.fd(), "cpu.cfs_period_us", period) &&
+                     WriteFileAt(cgroup.fd(), "cpu.cfs_quota_us", quota);
+  if (!ok) {
+    throw ErrnoError("limit cpu: write", quota + "/" + period, errno);
+  }
+}
+
+void LimitCgroups::LimitPids(const ResourceLimits& limits) {
+  if (limits.pids < 0) return;  // no limit
+  Cgroup& cgroup = Place("pids", "pids");
+  if (!WriteFileAt(cgroup.fd(), "pids.max", std::to_string(limits.pids))) {
+    throw ErrnoError("limit pids: write", std::to_string(limits.pids), errno);
+  }
+}
+
+int LimitCgroups::cgroup2_fd() const {
+  for (const Entry& entry : entries_) {
+    if (entry.v2) return entry.cgroup.fd();
+  }
+  return -1;
+}
+
+std::vector<int> LimitCgroups::procs_fds() const {
+  std::vector<int> out;
+  for (const Entry& entry : entries_) {
+    if (!entry.v2) out.push_back(entry.procs.get());
+  }
+  return out;
+}
+
+bool LimitCgroups::OutOfMemory() const {
+  if (!limits_memory_) return false;
+  for (const Entry& entry : entries_) {
+    for (const char* file : {"memory.events", "memory.oom_control"}) {
+      for (const std::string& line :
+           Split(ReadFileAt(entry.cgroup.fd(), file), '\n')) {
+        if (line.starts_with("oom_kill ") && line != "oom_kill 0") return true;
+      }
+    }
+  }
+  return false;
+}
+
+}  // namespace imgbuild::exec

@@ -1,0 +1,96 @@
+// Control groups: resource limits, and the device filter's place. Written
+// directly, on version 1, version 2 and hosts that have both: a runtime with
+// a host like that takes some limits, ignores others and refuses the rest.
+#ifndef IMGBUILD_SRC_EXEC_CGROUP_H_
+#define IMGBUILD_SRC_EXEC_CGROUP_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "imgbuild/exec/executor.h"
+#include "imgbuild/util/unique_fd.h"
+
+namespace imgbuild::exec {
+
+// One mounted hierarchy and where this process is in it.
+struct CgroupHierarchy {
+  bool v2 = false;
+  std::vector<std::string> controllers;  // version 1 only
+  std::string mount_point;
+  std::string own_directory;  // mount_point or below
+};
+
+// From the texts of /proc/self/mountinfo and /proc/self/cgroup.
+std::vector<CgroupHierarchy> ParseCgroups(std::string_view mountinfo,
+                                          std::string_view self_cgroup);
+std::vector<CgroupHierarchy> ReadCgroups();
+
+// A directory of ours in one hierarchy; removed when destroyed (the processes
+// in it are gone by then).
+class Cgroup {
+ public:
+  Cgroup(std::string path, UniqueFd fd)
+      : path_(std::move(path)), fd_(std::move(fd)) {}
+  Cgroup(Cgroup&& other) noexcept = default;
+  Cgroup& operator=(Cgroup&&) = delete;
+  ~Cgroup();
+  int fd() const { return fd_.get(); }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  UniqueFd fd_;
+};
+
+// "imgbuild-PID-N": unique in this process, and its owner can be told.
+std::string NewCgroupName();
+
+// A cgroup2 directory beside or below this process's own, for the device
+// filter; nullopt when there is none that can be written.
+std::optional<Cgroup> MakeFilterCgroup(
+    const std::vector<CgroupHierarchy>& hierarchies, const std::string& name);
+
+// Removes directories of processes that were killed.
+void SweepCgroups(const std::vector<CgroupHierarchy>& hierarchies);
+
+bool HasCgroupLimits(const ResourceLimits& limits);
+
+// The limits of one run. Throws Error(kHost) naming the limit that cannot be
+// enforced here: none is ever dropped silently.
+class LimitCgroups {
+ public:
+  LimitCgroups(const ResourceLimits& limits,
+               const std::vector<CgroupHierarchy>& hierarchies,
+               const std::string& name);
+
+  // The cgroup2 directory among them, or -1.
+  int cgroup2_fd() const;
+  // Opened cgroup.procs of the others.
+  std::vector<int> procs_fds() const;
+  // The kernel has killed something in it for lack of memory.
+  bool OutOfMemory() const;
+
+ private:
+  Cgroup& Place(const char* controller, const char* limit);
+  Cgroup* FindV1(const char* controller, const char* limit);
+  Cgroup* FindV2(const char* controller);
+  void LimitMemory(const ResourceLimits& limits);
+  void LimitCpu(const ResourceLimits& limits);
+  void LimitPids(const ResourceLimits& limits);
+
+  const std::vector<CgroupHierarchy>& hierarchies_;
+  std::string name_;
+  struct Entry {
+    Cgroup cgroup;
+    bool v2 = false;
+    UniqueFd procs;
+  };
+  std::vector<Entry> entries_;
+  bool limits_memory_ = false;
+};
+
+}  // namespace imgbuild::exec
+
+#endif  // IMGBUILD_SRC_EXEC_CGROUP_H_
