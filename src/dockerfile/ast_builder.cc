@@ -205,15 +205,11 @@ std::vector<Word> AstBuilder::WordsOrStrings(const InstructionSyntax& syntax) {
 Command AstBuilder::BuildCommand(const InstructionSyntax& syntax) {
   if (syntax.keyword == Keyword::kCmd || syntax.keyword == Keyword::kEntrypoint)
     NoFlags(syntax);
-  if (syntax.arguments.empty()) {
-    const std::string name(KeywordName(syntax.keyword));
-    Error error = Missing(syntax, "requires a command");
-    if (syntax.keyword != Keyword::kRun)
-      error.WithHint("write " + name + " [] for none");
-    throw error;
-  }
+  // Without a command it is the shell that runs the empty text: RUN with
+  // nothing but comments behind it is found in real files.
   Command command;
-  command.range = line_.Range(syntax.arguments);
+  command.range = line_.Range(syntax.arguments.empty() ? syntax.keyword_span
+                                                       : syntax.arguments);
   if (syntax.json) {
     command.form = Command::Form::kExec;
     for (Word& word : Strings(syntax)) command.exec.push_back(word.text);

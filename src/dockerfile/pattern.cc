@@ -13,7 +13,7 @@ namespace imgbuild::dockerfile {
 namespace {
 
 // Steps that one replacement may take: seconds, not hours, for hostile input.
-constexpr uint64_t kMaxSteps = 500'000'000;
+constexpr uint64_t kMaxSteps = 200'000'000;
 
 }  // namespace
 
@@ -48,63 +48,49 @@ Pattern::Pattern(std::string_view text) {
 }
 
 std::optional<size_t> Pattern::MatchEnd(std::string_view value, size_t begin,
-                                        bool longest) const {
-  // reached[k]: what was read of the pattern can end at begin + k. A set for
-  // the whole pattern at once, so that stars do not backtrack.
-  const size_t size = value.size() - begin;
-  std::vector<char> reached(size + 1, 0);
-  reached[0] = 1;
-  size_t low = 0;   // no position below is reached
-  size_t high = 0;  // nor above
+                                        bool longest, uint64_t* steps) const {
+  // Where what was read of the pattern can end, in rising order: a set for the
+  // whole pattern at once, so that stars do not backtrack.
+  std::vector<size_t> ends = {begin};
   for (const Item& item : items_) {
+    std::vector<size_t> next;
     if (item.kind == Item::Kind::kStar) {
-      bool open = false;
-      for (size_t k = low; k <= size; ++k) {
-        open = open || reached[k] != 0;
-        reached[k] = open ? 1 : 0;
-        if (open) high = std::max(high, k);
-        if (k < size && value[begin + k] == '\n') open = false;
+      for (size_t end : ends) {
+        if (!next.empty() && end <= next.back()) continue;
+        next.push_back(end);
+        while (end < value.size() && value[end] != '\n') {
+          end += RuneAt(value, end).size;
+          next.push_back(end);
+        }
       }
-      continue;
-    }
-    std::vector<char> next(size + 1, 0);
-    bool any = false;
-    size_t next_low = 0;
-    size_t next_high = 0;
-    for (size_t k = low; k <= high; ++k) {
-      if (reached[k] == 0 || k == size) continue;
-      size_t step = 0;
-      if (item.kind == Item::Kind::kAny) {
-        if (value[begin + k] != '\n') step = RuneAt(value, begin + k).size;
-      } else if (value.substr(begin + k).starts_with(item.text)) {
-        step = item.text.size();
+    } else {
+      for (size_t end : ends) {
+        size_t size = 0;
+        if (item.kind == Item::Kind::kAny) {
+          if (end < value.size() && value[end] != '\n')
+            size = RuneAt(value, end).size;
+        } else if (value.substr(end).starts_with(item.text)) {
+          size = item.text.size();
+        }
+        if (size != 0) next.push_back(end + size);
       }
-      if (step == 0) continue;
-      next[k + step] = 1;
-      if (!any) next_low = k + step;
-      next_high = k + step;
-      any = true;
     }
-    if (!any) return std::nullopt;
-    reached = std::move(next);
-    low = next_low;
-    high = next_high;
-  }
-  if (!longest) {
-    for (size_t k = low; k <= high; ++k) {
-      if (reached[k] != 0) return begin + k;
+    *steps += 1 + ends.size() + next.size();
+    if (*steps > kMaxSteps) {
+      throw Error(ErrorCode::kDockerfile,
+                  "the value is too long for this pattern: " +
+                      std::to_string(value.size()) + " bytes");
     }
-    return std::nullopt;
+    if (next.empty()) return std::nullopt;
+    ends = std::move(next);
   }
-  for (size_t k = high + 1; k-- > low;) {
-    if (reached[k] != 0) return begin + k;
-  }
-  return std::nullopt;
+  return longest ? ends.back() : ends.front();
 }
 
 std::string_view Pattern::CutPrefix(std::string_view value,
                                     bool longest) const {
-  const std::optional<size_t> end = MatchEnd(value, 0, longest);
+  uint64_t steps = 0;
+  const std::optional<size_t> end = MatchEnd(value, 0, longest, &steps);
   return end ? value.substr(*end) : value;
 }
 
@@ -128,7 +114,9 @@ std::string_view Pattern::CutSuffix(std::string_view value,
   Pattern reversed = *this;
   std::reverse(reversed.items_.begin(), reversed.items_.end());
   const std::string backwards = reverse(value);
-  const std::optional<size_t> end = reversed.MatchEnd(backwards, 0, longest);
+  uint64_t steps = 0;
+  const std::optional<size_t> end =
+      reversed.MatchEnd(backwards, 0, longest, &steps);
   return end ? value.substr(0, value.size() - *end) : value;
 }
 
@@ -138,19 +126,9 @@ std::string Pattern::Replace(std::string_view value, std::string_view text,
   uint64_t steps = 0;
   size_t begin = 0;
   size_t last_end = std::string_view::npos;  // of the match before
-  const bool starts_with_text =
-      !items_.empty() && items_[0].kind == Item::Kind::kText;
   while (begin <= value.size()) {
-    std::optional<size_t> end;
-    if (!starts_with_text || value.substr(begin).starts_with(items_[0].text)) {
-      steps += (value.size() - begin + 1) * (items_.size() + 1);
-      if (steps > kMaxSteps) {
-        throw Error(ErrorCode::kDockerfile,
-                    "the value is too long for this pattern: " +
-                        std::to_string(value.size()) + " bytes");
-      }
-      end = MatchEnd(value, begin, /*longest=*/true);
-    }
+    const std::optional<size_t> end =
+        MatchEnd(value, begin, /*longest=*/true, &steps);
     // An empty match right behind another one does not count.
     if (end && !(*end == begin && begin == last_end)) {
       out += text;

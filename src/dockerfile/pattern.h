@@ -4,6 +4,7 @@
 #ifndef IMGBUILD_DOCKERFILE_PATTERN_H_
 #define IMGBUILD_DOCKERFILE_PATTERN_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,9 +32,10 @@ class Pattern {
     enum class Kind { kText, kAny, kStar } kind;
     std::string text;  // of kText: one character
   };
-  // The end of the longest or shortest match that begins at `begin`.
+  // The end of the longest or shortest match that begins at `begin`. Adds its
+  // work to *steps and throws when that is too much.
   std::optional<size_t> MatchEnd(std::string_view value, size_t begin,
-                                 bool longest) const;
+                                 bool longest, uint64_t* steps) const;
   std::vector<Item> items_;
 };
 
