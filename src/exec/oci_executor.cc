@@ -77,7 +77,7 @@ class OciExecutor : public Executor {
   const Network& GetNetwork(const Host& host);
   const Seccomp& GetSeccomp(CapabilitySet capabilities);
   RuntimeLayout PlanLayout(const ProcessSpec& spec, const Host& host,
-                           bool terminal);
+                           const ExecIo& io);
 
   const ExecutorOptions options_;
   std::mutex mutex_;  // guards what follows; nothing is replaced once made
@@ -174,7 +174,8 @@ void InjectFiles(const ProcessSpec& spec, const ContainerRoot& root,
   inject(root.hostname, "hostname", hostname + "\n");
 }
 
-std::vector<std::string> RuntimeCommand(const Host& host, int log_fd) {
+std::vector<std::string> RuntimeCommand(const Host& host, int log_fd,
+                                        const std::string& console_socket) {
   std::vector<std::string> argv = {host.runtime.path,
                                    "--root",
                                    host.run_dir + "/state",
@@ -185,7 +186,12 @@ std::vector<std::string> RuntimeCommand(const Host& host, int log_fd) {
   if (host.runtime.kind == RuntimeKind::kCrun) {
     argv.push_back("--cgroup-manager=disabled");
   }
-  argv.insert(argv.end(), {"run", "--bundle", host.run_dir, "c"});
+  argv.insert(argv.end(), {"run", "--bundle", host.run_dir});
+  if (!console_socket.empty()) {
+    argv.insert(argv.end(), {"--console-socket", console_socket});
+  }
+  // runc names cgroups after it.
+  argv.push_back(NewCgroupName());
   return argv;
 }
 
@@ -222,12 +228,16 @@ void PlanCgroups(const ProcessSpec& spec, const Host& host,
 }
 
 RuntimeLayout OciExecutor::PlanLayout(const ProcessSpec& spec, const Host& host,
-                                      bool terminal) {
+                                      const ExecIo& io) {
   RuntimeLayout layout;
   layout.rootfs = host.run_dir + "/rootfs";
   layout.capabilities = AllowedCapabilities(spec, host);
   layout.tty_group = host.facts.tty_group;
-  layout.terminal = terminal;
+  layout.terminal = io.terminal;
+  if (std::optional<winsize> size = WindowSize(io.user_tty_fd)) {
+    layout.terminal_rows = size->ws_row;
+    layout.terminal_columns = size->ws_col;
+  }
   layout.new_network_namespace = spec.network == NetworkMode::kNone;
   layout.bind_sys =
       spec.network == NetworkMode::kHost && host.facts.in_user_namespace;
@@ -244,7 +254,7 @@ ExitResult OciExecutor::Run(const ProcessSpec& spec, const ExecIo& io,
   cancel.Check();
   CheckSpec(spec);
   const Host& host = GetHost();
-  RuntimeLayout layout = PlanLayout(spec, host, io.terminal);
+  RuntimeLayout layout = PlanLayout(spec, host, io);
   LaunchPlan plan;
   plan.dir = host.run_dir;
   plan.directories = {"state"};
@@ -270,12 +280,12 @@ ExitResult OciExecutor::Run(const ProcessSpec& spec, const ExecIo& io,
   UniqueFd log(memfd_create("runtime-log", MFD_CLOEXEC));
   if (!log) throw ErrnoError("create", "runtime log", errno);
   plan.log_fd = log.get();
-  plan.argv = RuntimeCommand(host, log.get());
   plan.program_fd = host.runtime_program.get();
   plan.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
   std::optional<LimitCgroups> limits;
   PlanCgroups(spec, host, limits, plan);
-  Streams streams(io, spec.user.uid);
+  Streams streams(io, spec.user.uid, options_.state_dir);
+  plan.argv = RuntimeCommand(host, log.get(), streams.console_socket());
   plan.stdin_fd = streams.child_in();
   plan.stdout_fd = streams.child_out();
   plan.stderr_fd = streams.child_err();

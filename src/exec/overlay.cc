@@ -16,6 +16,8 @@
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/fs.h"
 
+#include "exec/fd_passing.h"
+
 namespace imgbuild::exec {
 namespace {
 
@@ -135,48 +137,6 @@ std::optional<UniqueFd> MountByContext(const store::OverlayMount& mount) {
   return root;
 }
 
-// Sends one descriptor and an errno. Async-signal-safe.
-void SendFd(int socket, int fd, int error) {
-  iovec data{&error, sizeof error};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  if (fd >= 0) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  }
-  sendmsg(socket, &message, MSG_NOSIGNAL);
-}
-
-UniqueFd ReceiveFd(int socket, int* error) {
-  iovec data{error, sizeof *error};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  *error = EIO;
-  ssize_t n;
-  do {
-    n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-  } while (n < 0 && errno == EINTR);
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (n != sizeof *error || header == nullptr ||
-      header->cmsg_type != SCM_RIGHTS) {
-    return {};
-  }
-  int fd;
-  std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  return UniqueFd(fd);
-}
-
 // In the child: mounts where nobody else sees it and passes a clone of the
 // mount back. Only system calls from here on.
 int MountAndClone(const char* dir, const char* options, unsigned long flags,
@@ -232,8 +192,8 @@ UniqueFd MountByOptions(const store::OverlayMount& mount,
     _exit(0);
   }
   theirs.reset();
-  int error = 0;
-  UniqueFd root = ReceiveFd(ours.get(), &error);
+  UniqueFd root = ReceiveFd(ours.get());
+  int error = errno;
   while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
   }
   if (!root) {

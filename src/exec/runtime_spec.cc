@@ -58,6 +58,10 @@ Json ProcessSection(const ProcessSpec& spec, const RuntimeLayout& layout) {
                   {"cwd", spec.cwd},
                   {"capabilities", std::move(capabilities)},
                   {"noNewPrivileges", spec.no_new_privileges}};
+  if (layout.terminal && layout.terminal_rows != 0) {
+    process["consoleSize"] = {{"height", layout.terminal_rows},
+                              {"width", layout.terminal_columns}};
+  }
   if (!rlimits.empty()) process["rlimits"] = std::move(rlimits);
   return process;
 }

@@ -38,6 +38,8 @@ struct RuntimeLayout {
   // Group 5 ("tty") can be given to pseudo terminals: it is mapped.
   bool tty_group = true;
   bool terminal = false;
+  uint16_t terminal_rows = 0;  // 0: unknown
+  uint16_t terminal_columns = 0;
   // spec.init: the host's init program; run as /dev/init.
   std::string init_program;
   // Existing host devices for a privileged process.

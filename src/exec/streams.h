@@ -2,10 +2,14 @@
 #ifndef IMGBUILD_SRC_EXEC_STREAMS_H_
 #define IMGBUILD_SRC_EXEC_STREAMS_H_
 
+#include <optional>
+#include <string>
+
 #include "imgbuild/exec/executor.h"
 #include "imgbuild/util/unique_fd.h"
 
 #include "exec/launch.h"
+#include "exec/terminal.h"
 
 namespace imgbuild::exec {
 
@@ -13,30 +17,48 @@ namespace imgbuild::exec {
 class Streams {
  public:
   // Without a terminal: stdin as it is, pipes for the outputs that go to
-  // io.on_output. `uid` owns the pipes, so that the process may reopen
-  // /dev/stdout.
-  Streams(const ExecIo& io, uint32_t uid);
+  // io.on_output; `uid` owns them, so that the process may reopen /dev/stdout.
+  // With one: a socket in `socket_dir` that the runtime sends its master to;
+  // io.user_tty_fd is raw until this object goes.
+  Streams(const ExecIo& io, uint32_t uid, const std::string& socket_dir);
 
   // The descriptors of the child.
   int child_in() const { return child_in_; }
   int child_out() const { return child_out_; }
   int child_err() const { return child_err_; }
+  // Empty without a terminal.
+  std::string console_socket() const {
+    return console_ ? console_->path() : "";
+  }
   // After the start: the parent's copies go, so that the end can be seen.
   void CloseChildSide();
 
-  // Passes output on until `process` has ended and everything it wrote is
-  // read. False: cancelled; the process is still running.
+  // Passes everything on until `process` has ended and all it wrote is read.
+  // False: cancelled; the process is still running.
   bool Pump(Launched& process, const CancelToken& cancel);
 
  private:
-  void Deliver(int stream, int fd, bool* open);
+  void Deliver(int stream, UniqueFd& fd);
+  void Output(int stream, std::string_view bytes);
+  void ReadInput();
+  void WriteInput();
+  void FollowWindow();
+  void PassSignals(Launched& process);
 
   const ExecIo& io_;
   int child_in_ = -1;
   int child_out_ = -1;
   int child_err_ = -1;
-  UniqueFd read_[2];
-  UniqueFd write_[2];
+  UniqueFd out_;  // what is read: pipes, or the terminal's master as out_
+  UniqueFd err_;
+  UniqueFd out_write_;
+  UniqueFd err_write_;
+  std::optional<ConsoleSocket> console_;
+  std::optional<RawMode> raw_;
+  std::optional<winsize> window_;
+  std::string pending_input_;  // read from the user, not yet taken
+  bool input_open_ = false;
+  bool signals_open_ = false;
 };
 
 }  // namespace imgbuild::exec

@@ -94,6 +94,9 @@ struct ExecIo {
   int user_tty_fd = -1;
   // Called from one thread.
   std::function<void(int stream, std::string_view bytes)> on_output;
+  // Each byte read from it is the number of a signal for the process (pid 1 of
+  // the container); -1: none. A terminal's Ctrl-C never reaches it by itself.
+  int signal_fd = -1;
   // When set, the process writes right to these and on_output is not called.
   int stdout_fd = -1;
   int stderr_fd = -1;
