@@ -68,7 +68,7 @@ class CountingWriter : public Writer {
 
 struct LayerWriter::Impl {
   Impl(Writer& writer, ThreadPool& pool, oci::Compression compression)
-      : blob(writer) {
+      : out(writer), blob(writer) {
     if (compression != oci::Compression::kNone) {
       pipeline.emplace(blob, pool, compression);
     }
@@ -86,7 +86,7 @@ struct LayerWriter::Impl {
     if (pipeline) {
       pipeline->Cut();
     } else {
-      blob.Write(plain.bytes());
+      out.Write(plain.bytes());
       plain.Truncate(0);
     }
   }
@@ -139,8 +139,9 @@ struct LayerWriter::Impl {
     Append(Bytes(kZeros, static_cast<size_t>(count)));
   }
 
-  CountingWriter blob;
-  std::optional<MemberPipeline> pipeline;  // nullopt: not compressed
+  Writer& out;
+  CountingWriter blob;                     // `out`, for what is compressed
+  std::optional<MemberPipeline> pipeline;  // nullopt: the blob is the tar
   ByteBuffer plain;
   oci::Hasher tar_hasher;
   uint64_t entry_offset = 0;
@@ -176,12 +177,13 @@ uint64_t LayerWriter::entries() const { return impl_->entries; }
 WrittenLayer LayerWriter::Finish() {
   impl_->entry_offset = 0;
   impl_->AppendZeros(kEndOfArchive);
-  if (impl_->pipeline) {
-    impl_->pipeline->Finish();
-  } else {
-    impl_->Cut();
-  }
   const uint64_t tar_size = impl_->tar_hasher.size();
+  if (!impl_->pipeline) {
+    impl_->Cut();
+    const oci::Digest digest = impl_->tar_hasher.Finish();
+    return WrittenLayer{oci::DiffId(digest), digest, tar_size, tar_size};
+  }
+  impl_->pipeline->Finish();
   return WrittenLayer{oci::DiffId(impl_->tar_hasher.Finish()),
                       impl_->blob.Finish(), impl_->blob.size(), tar_size};
 }
