@@ -1,0 +1,163 @@
+#include "support/memory_store.h"
+
+#include <map>
+#include <set>
+#include <utility>
+
+#include "imgbuild/util/fs.h"
+
+#include "support/memory_content.h"
+#include "support/memory_images.h"
+#include "support/memory_snapshotter.h"
+
+namespace imgbuild::store {
+namespace {
+
+class MemoryCache : public BuildCache {
+ public:
+  std::optional<CacheRecord> Find(const oci::Digest& key) override {
+    const auto it = records.find(key);
+    if (it == records.end()) return std::nullopt;
+    return it->second;
+  }
+  void Put(const oci::Digest& key, const CacheRecord& record) override {
+    records.insert_or_assign(key, record);
+    if (record.layer) PutLayer(*record.layer);
+  }
+  std::optional<std::string> LastRecipe(const std::string& slot) override {
+    const auto it = slots.find(slot);
+    if (it == slots.end()) return std::nullopt;
+    return it->second;
+  }
+  void SetLastRecipe(const std::string& slot,
+                     const std::string& recipe) override {
+    slots[slot] = recipe;
+  }
+  std::optional<StoredLayer> FindLayer(const oci::DiffId& diff_id) override {
+    const auto it = layers.find(diff_id);
+    if (it == layers.end()) return std::nullopt;
+    return it->second;
+  }
+  void PutLayer(const StoredLayer& layer) override {
+    layers.insert_or_assign(layer.diff_id, layer);
+  }
+
+  std::map<oci::Digest, CacheRecord> records;
+  std::map<std::string, std::string> slots;
+  std::map<oci::DiffId, StoredLayer> layers;
+};
+
+class MemoryStatCache : public context::StatCacheStorage {
+ public:
+  std::optional<std::string> Load(const std::string& key) override {
+    const auto it = entries_.find(key);
+    if (it == entries_.end()) return std::nullopt;
+    return it->second;
+  }
+  void Save(const std::string& key, const std::string& bytes) override {
+    entries_[key] = bytes;
+  }
+
+ private:
+  std::map<std::string, std::string> entries_;
+};
+
+class MemoryStore : public Store {
+ public:
+  MemoryStore()
+      : dir_(fs::TempDir::InTmp("imgbuild-store-")),
+        root_(dir_.path()),
+        holders_(std::make_shared<int>(0)) {}
+
+  ContentStore& content() override { return content_; }
+  Snapshotter& snapshots() override { return snapshots_; }
+  ImageStore& images() override { return images_; }
+  BuildCache& cache() override { return cache_; }
+  context::StatCacheStorage& stat_cache() override { return stat_cache_; }
+  const std::string& root() const override { return root_; }
+  fs::TempDir NewTemp(const std::string& prefix) override {
+    return fs::TempDir(dir_.fd(), prefix);
+  }
+  std::string CacheMountDir(const std::string& id) override {
+    const std::string name = "mounts/" + oci::Digest::OfBytes(id).hex();
+    fs::MakeDirs(dir_.fd(), name, 0755);
+    return root_ + "/" + name;
+  }
+  void AddOrigin(const oci::Digest& blob,
+                 const oci::Repository& repository) override {
+    origins_[blob].insert(repository);
+  }
+  std::vector<BlobOrigin> Origins(const oci::Digest& blob) override {
+    std::vector<BlobOrigin> origins;
+    for (const oci::Repository& repository : origins_[blob]) {
+      origins.push_back({repository});
+    }
+    return origins;
+  }
+  std::unique_ptr<Lease> Hold() override {
+    return std::make_unique<CountedLease>(holders_);
+  }
+  Swept Sweep(bool drop_cache) override {
+    if (holders_.use_count() > 1) return {};
+    if (drop_cache) cache_.records.clear();
+    std::set<oci::Digest> candidates;
+    for (const oci::Digest& digest : content_.List()) {
+      candidates.insert(digest);
+    }
+    for (const oci::DiffId& id : snapshots_.List()) {
+      candidates.insert(id.digest());
+    }
+    return SweepOnly({candidates.begin(), candidates.end()});
+  }
+  Swept SweepOnly(const std::vector<oci::Digest>& candidates) override {
+    if (holders_.use_count() > 1) return {};
+    std::set<oci::Digest> needed = images_.Needed();
+    for (const auto& [key, record] : cache_.records) {
+      if (!record.layer) continue;
+      needed.insert(record.layer->diff_id.digest());
+      needed.insert(record.layer->blob.digest);
+    }
+    Swept swept;
+    for (const oci::Digest& digest : candidates) {
+      if (needed.contains(digest)) continue;
+      const oci::DiffId id(digest);
+      if (snapshots_.Has(id) && snapshots_.Remove(id)) {
+        swept.layers.push_back(id);
+      }
+      if (const auto size = content_.Size(digest)) {
+        content_.Remove(digest);
+        swept.blobs.push_back(digest);
+        swept.bytes += *size;
+      }
+    }
+    return swept;
+  }
+
+ private:
+  class CountedLease : public Lease {
+   public:
+    explicit CountedLease(std::shared_ptr<int> holders)
+        : holders_(std::move(holders)) {}
+
+   private:
+    std::shared_ptr<int> holders_;
+  };
+
+  fs::TempDir dir_;
+  std::string root_;
+  std::shared_ptr<int> holders_;
+  MemoryContent content_;
+  MemorySnapshotter snapshots_;
+  MemoryImages images_;
+  MemoryCache cache_;
+  MemoryStatCache stat_cache_;
+  std::map<oci::Digest, std::set<oci::Repository>> origins_;
+};
+
+}  // namespace
+
+std::unique_ptr<Store> NewMemoryStore() {
+  return std::make_unique<MemoryStore>();
+}
+
+}  // namespace imgbuild::store
