@@ -11,12 +11,14 @@
 #include "imgbuild/exec/executor.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/fs.h"
+#include "imgbuild/util/strings.h"
 
 #include "exec/capabilities.h"
 #include "exec/cgroup.h"
 #include "exec/container_root.h"
 #include "exec/device_filter.h"
 #include "exec/exit_status.h"
+#include "exec/host.h"
 #include "exec/launch.h"
 #include "exec/network.h"
 #include "exec/program_check.h"
@@ -37,34 +39,6 @@ struct Seccomp {
   std::string program;
 };
 
-// What is found out once, with the first Run.
-struct Host {
-  Runtime runtime;
-  UniqueFd runtime_program;
-  HostFacts facts;
-  CapabilitySet capabilities = 0;
-  std::string bottom_stub;
-  std::string run_dir;  // where each runtime mounts its private tmpfs
-  std::vector<CgroupHierarchy> cgroups;
-  // The device filter, and the cgroup of all runs that have no other.
-  UniqueFd device_filter;
-  std::optional<Cgroup> filter_cgroup;
-  bool filters_devices() const { return filter_cgroup.has_value(); }
-};
-
-// Puts the device filter up where this process may; without it (or a user
-// namespace, where device nodes cannot be opened) nobody gets CAP_MKNOD.
-void SetUpDeviceFilter(Host& host) {
-  host.device_filter = LoadDeviceFilter();
-  if (!host.device_filter) return;
-  std::optional<Cgroup> made = MakeFilterCgroup(host.cgroups, NewCgroupName());
-  if (made) host.filter_cgroup.emplace(std::move(*made));
-  if (host.filter_cgroup &&
-      !AttachDeviceFilter(host.filter_cgroup->fd(), host.device_filter.get())) {
-    host.filter_cgroup.reset();
-  }
-}
-
 class OciExecutor : public Executor {
  public:
   explicit OciExecutor(ExecutorOptions options)
@@ -78,6 +52,8 @@ class OciExecutor : public Executor {
   const Seccomp& GetSeccomp(CapabilitySet capabilities);
   RuntimeLayout PlanLayout(const ProcessSpec& spec, const Host& host,
                            const ExecIo& io);
+  std::string PlanNetwork(const ProcessSpec& spec, const Host& host,
+                          LaunchPlan& plan);
 
   const ExecutorOptions options_;
   std::mutex mutex_;  // guards what follows; nothing is replaced once made
@@ -88,19 +64,7 @@ class OciExecutor : public Executor {
 
 const Host& OciExecutor::GetHost() {
   std::lock_guard lock(mutex_);
-  if (host_) return *host_;
-  auto host = std::make_unique<Host>();
-  host->runtime = FindRuntime(options_.runtime);
-  host->runtime_program = SealedCopy(host->runtime.path);
-  host->facts = ReadHostFacts();
-  host->capabilities = OwnCapabilities();
-  host->bottom_stub = EnsureBottomStub(options_.state_dir);
-  host->run_dir = options_.state_dir + "/run";
-  fs::MakeDirs(AT_FDCWD, host->run_dir, 0700);
-  host->cgroups = ReadCgroups();
-  SweepCgroups(host->cgroups);
-  SetUpDeviceFilter(*host);
-  host_ = std::move(host);
+  if (!host_) host_ = std::make_unique<const Host>(MakeHost(options_));
   return *host_;
 }
 
@@ -122,15 +86,23 @@ const Seccomp& OciExecutor::GetSeccomp(CapabilitySet capabilities) {
   return it->second;
 }
 
-void CheckSpec(const ProcessSpec& spec) {
-  if (spec.args.empty()) {
-    throw Error(ErrorCode::kUsage, "run: no command");
-  }
+void CheckSpec(const ProcessSpec& spec, const Host& host) {
+  if (spec.args.empty()) throw Error(ErrorCode::kUsage, "run: no command");
   if (!spec.cwd.starts_with('/')) {
     throw Error(ErrorCode::kUsage,
                 fmt::format("run: working directory {} is not absolute",
-                            "\"" + spec.cwd + "\""));
+                            Quoted(spec.cwd)));
   }
+  for (const Mount& mount : spec.mounts) {
+    if (!mount.target.starts_with('/') ||
+        fs::CleanRelative(mount.target).empty()) {
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("run: mount target {} is not an absolute path "
+                              "below \"/\"",
+                              Quoted(mount.target)));
+    }
+  }
+  CheckUlimits(spec.limits.ulimits, host.capabilities);
 }
 
 // Opens the sources of all mounts; their places under plan.dir.
@@ -155,6 +127,17 @@ std::vector<BindSource> OpenBinds(const ProcessSpec& spec, LaunchPlan& plan,
     binds.push_back(std::move(source));
   }
   return binds;
+}
+
+// The host's init program, where config.json expects it.
+void PlanInit(LaunchPlan& plan, RuntimeLayout& layout,
+              std::vector<BindSource>& binds) {
+  Mount mount;
+  mount.source = FindInit();
+  mount.read_only = true;
+  binds.push_back(OpenBindSource(mount));
+  plan.mounts.push_back({binds.back().fd.get(), "init", false});
+  layout.init_program = plan.dir + "/init";
 }
 
 // Our files over the image's.
@@ -195,22 +178,6 @@ std::vector<std::string> RuntimeCommand(const Host& host, int log_fd,
   return argv;
 }
 
-CapabilitySet AllowedCapabilities(const ProcessSpec& spec, const Host& host) {
-  CapabilitySet set = ContainerCapabilities(spec, host.capabilities);
-  CapabilitySet mknod = ParseCapability("mknod");
-  bool guarded =
-      spec.privileged || host.filters_devices() || host.facts.in_user_namespace;
-  if (guarded || (set & mknod) == 0) return set;
-  for (const std::string& name : spec.cap_add) {
-    if (ParseCapability(name) == mknod) {
-      throw Error(ErrorCode::kHost,
-                  "cap-add: mknod needs a device filter, which cannot be set "
-                  "up here (cgroup2 and BPF are needed)");
-    }
-  }
-  return set & ~mknod;
-}
-
 // Where the run's processes live: the limits' cgroups and the device filter.
 void PlanCgroups(const ProcessSpec& spec, const Host& host,
                  std::optional<LimitCgroups>& limits, LaunchPlan& plan) {
@@ -219,7 +186,7 @@ void PlanCgroups(const ProcessSpec& spec, const Host& host,
     plan.cgroup2_fd = limits->cgroup2_fd();
     plan.cgroup_procs_fds = limits->procs_fds();
   }
-  if (spec.privileged || !host.filters_devices()) return;
+  if (spec.privileged || !host.filter_cgroup) return;
   if (plan.cgroup2_fd < 0) {
     plan.cgroup2_fd = host.filter_cgroup->fd();
   } else if (!AttachDeviceFilter(plan.cgroup2_fd, host.device_filter.get())) {
@@ -241,7 +208,9 @@ RuntimeLayout OciExecutor::PlanLayout(const ProcessSpec& spec, const Host& host,
   layout.new_network_namespace = spec.network == NetworkMode::kNone;
   layout.bind_sys =
       spec.network == NetworkMode::kHost && host.facts.in_user_namespace;
-  if (!spec.privileged && host.facts.seccomp) {
+  if (spec.privileged) {
+    layout.devices = PrivilegedDevices();
+  } else if (host.facts.seccomp) {
     const Seccomp& seccomp = GetSeccomp(layout.capabilities);
     layout.seccomp_json = seccomp.json;
     layout.seccomp_program = seccomp.program;
@@ -249,24 +218,37 @@ RuntimeLayout OciExecutor::PlanLayout(const ProcessSpec& spec, const Host& host,
   return layout;
 }
 
+// Enters the network of the spec; the text of /etc/resolv.conf.
+std::string OciExecutor::PlanNetwork(const ProcessSpec& spec, const Host& host,
+                                     LaunchPlan& plan) {
+  switch (spec.network) {
+    case NetworkMode::kDefault: {
+      const Network& network = GetNetwork(host);
+      plan.network_fd = network.fd();
+      return network.resolv_conf();
+    }
+    case NetworkMode::kHost:
+      return ReadHostResolvConf();
+    case NetworkMode::kNone:
+      break;
+  }
+  return "";
+}
+
 ExitResult OciExecutor::Run(const ProcessSpec& spec, const ExecIo& io,
                             const CancelToken& cancel) {
   cancel.Check();
-  CheckSpec(spec);
   const Host& host = GetHost();
+  CheckSpec(spec, host);
   RuntimeLayout layout = PlanLayout(spec, host, io);
   LaunchPlan plan;
   plan.dir = host.run_dir;
   plan.directories = {"state"};
-  std::string resolv_conf;
-  if (spec.network == NetworkMode::kDefault) {
-    const Network& network = GetNetwork(host);
-    plan.network_fd = network.fd();
-    resolv_conf = network.resolv_conf();
-  } else if (spec.network == NetworkMode::kHost) {
-    resolv_conf = ReadHostResolvConf();
-  }
+  plan.private_cgroup2 = host.runtime.kind == RuntimeKind::kCrun &&
+                         host.facts.cgroup2 && !host.facts.pure_cgroup2;
+  std::string resolv_conf = PlanNetwork(spec, host, plan);
   std::vector<BindSource> binds = OpenBinds(spec, plan, layout);
+  if (spec.init) PlanInit(plan, layout, binds);
   ContainerRoot root =
       MountContainerRoot(spec, binds, host.bottom_stub, options_.state_dir);
   if (std::optional<ExitResult> failure = CheckProgram(spec, root.fd.get())) {
@@ -275,23 +257,22 @@ ExitResult OciExecutor::Run(const ProcessSpec& spec, const ExecIo& io,
   plan.mounts.push_back({root.fd.get(), "rootfs", true});
   InjectFiles(spec, root, resolv_conf, plan, layout);
   plan.files.push_back({"config.json", MakeRuntimeSpec(spec, layout), 0600});
-  plan.private_cgroup2 = host.runtime.kind == RuntimeKind::kCrun &&
-                         host.facts.cgroup2 && !host.facts.pure_cgroup2;
+  std::optional<LimitCgroups> limits;
+  PlanCgroups(spec, host, limits, plan);
   UniqueFd log(memfd_create("runtime-log", MFD_CLOEXEC));
   if (!log) throw ErrnoError("create", "runtime log", errno);
   plan.log_fd = log.get();
-  plan.program_fd = host.runtime_program.get();
-  plan.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
-  std::optional<LimitCgroups> limits;
-  PlanCgroups(spec, host, limits, plan);
   Streams streams(io, spec.user.uid, options_.state_dir);
   plan.argv = RuntimeCommand(host, log.get(), streams.console_socket());
+  plan.program_fd = host.runtime_program.get();
+  plan.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
   plan.stdin_fd = streams.child_in();
   plan.stdout_fd = streams.child_out();
   plan.stderr_fd = streams.child_err();
 
   Launched process = Launch(plan);
   streams.CloseChildSide();
+  // The container has its own references; the overlay goes with it.
   binds.clear();
   root.fd.reset();
   if (!streams.Pump(process, cancel)) {
@@ -303,9 +284,11 @@ ExitResult OciExecutor::Run(const ProcessSpec& spec, const ExecIo& io,
   if (lseek(log.get(), 0, SEEK_SET) != 0) {
     throw ErrnoError("read", "runtime log", errno);
   }
-  return DecodeExit(status,
-                    fs::ReadFd(log.get(), kMaxRuntimeLog, "runtime log"),
-                    host.runtime.name());
+  ExitResult result =
+      DecodeExit(status, fs::ReadFd(log.get(), kMaxRuntimeLog, "runtime log"),
+                 host.runtime.name());
+  result.out_of_memory = limits && limits->OutOfMemory();
+  return result;
 }
 
 }  // namespace

@@ -1,8 +1,6 @@
 #include "exec/runtime_spec.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include <algorithm>
 
@@ -84,14 +82,13 @@ Json SystemMounts(const ProcessSpec& spec, const RuntimeLayout& layout) {
                   {"nosuid", "noexec", "nodev", "mode=1777",
                    fmt::format("size={}", spec.limits.shm_bytes)}));
   if (layout.bind_sys) {
-    sys.push_back("rbind");
-    mounts.push_back(BindMount("/sys", "/sys", sys));
+    std::vector<std::string> bind = sys;
+    bind.push_back("rbind");
+    mounts.push_back(BindMount("/sys", "/sys", std::move(bind)));
   } else {
     mounts.push_back(KernelMount("/sys", "sysfs", sys));
-    if (layout.mount_cgroup) {
-      mounts.push_back(KernelMount("/sys/fs/cgroup", "cgroup", sys));
-    }
   }
+  mounts.push_back(KernelMount("/sys/fs/cgroup", "cgroup", std::move(sys)));
   return mounts;
 }
 
@@ -155,16 +152,14 @@ std::string Base64(std::string_view bytes) {
   return out;
 }
 
-Json DeviceEntries(const std::vector<std::string>& paths) {
+Json DeviceEntries(const std::vector<RuntimeLayout::Device>& devices) {
   Json out = Json::array();
-  for (const std::string& path : paths) {
-    struct ::stat st {};
-    if (::stat(path.c_str(), &st) != 0) continue;
-    out.push_back({{"path", path},
-                   {"type", S_ISBLK(st.st_mode) ? "b" : "c"},
-                   {"major", major(st.st_rdev)},
-                   {"minor", minor(st.st_rdev)},
-                   {"fileMode", st.st_mode & 07777},
+  for (const RuntimeLayout::Device& device : devices) {
+    out.push_back({{"path", device.path},
+                   {"type", device.block ? "b" : "c"},
+                   {"major", device.major},
+                   {"minor", device.minor},
+                   {"fileMode", device.mode},
                    {"uid", 0},
                    {"gid", 0}});
   }
@@ -175,8 +170,8 @@ Json LinuxSection(const ProcessSpec& spec, const RuntimeLayout& layout) {
   Json namespaces = Json::array({{{"type", "pid"}},
                                  {{"type", "ipc"}},
                                  {{"type", "uts"}},
+                                 {{"type", "cgroup"}},
                                  {{"type", "mount"}}});
-  if (layout.mount_cgroup) namespaces.push_back({{"type", "cgroup"}});
   if (layout.new_network_namespace) {
     namespaces.push_back({{"type", "network"}});
   }

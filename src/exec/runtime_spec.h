@@ -28,7 +28,6 @@ struct RuntimeLayout {
   // The host's network is used: /sys shows it, so a new sysfs cannot be
   // mounted by a process that does not own that namespace.
   bool bind_sys = false;
-  bool mount_cgroup = true;
   // The "seccomp" object, and the same filter compiled (raw, may be empty):
   // crun takes the program by annotation and then ignores the object. Both
   // empty: no filter.
@@ -42,8 +41,15 @@ struct RuntimeLayout {
   uint16_t terminal_columns = 0;
   // spec.init: the host's init program; run as /dev/init.
   std::string init_program;
-  // Existing host devices for a privileged process.
-  std::vector<std::string> devices;
+  // For a privileged process.
+  struct Device {
+    std::string path;
+    bool block = false;
+    uint32_t major = 0;
+    uint32_t minor = 0;
+    uint32_t mode = 0;
+  };
+  std::vector<Device> devices;
 };
 
 // The text of config.json.
