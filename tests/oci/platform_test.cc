@@ -118,13 +118,14 @@ TEST(Platform, RefusesByName) {
 // What `wanted` accepts, best first, among everything that is ever offered.
 std::string Accepted(const std::string& wanted) {
   const char* kOffered[] = {
-      "linux/386",        "linux/amd64",      "linux/amd64/v2",
-      "linux/amd64/v3",   "linux/amd64/v4",   "linux/arm/v5",
-      "linux/arm/v6",     "linux/arm/v7",     "linux/arm/v8",
-      "linux/arm64",      "linux/arm64/v8.1", "linux/arm64/v8.2",
-      "linux/arm64/v8.5", "linux/arm64/v8.6", "linux/arm64/v8.9",
-      "linux/arm64/v9",   "linux/arm64/v9.1", "linux/arm64/v9.2",
-      "linux/riscv64",    "linux/s390x",      "windows/amd64"};
+      "linux/386",         "linux/amd64",      "linux/amd64/v2",
+      "linux/amd64/v3",    "linux/amd64/v4",   "linux/arm/v5",
+      "linux/arm/v6",      "linux/arm/v7",     "linux/arm/v8",
+      "linux/arm64",       "linux/arm64/v8.1", "linux/arm64/v8.2",
+      "linux/arm64/v8.5",  "linux/arm64/v8.6", "linux/arm64/v8.9",
+      "linux/arm64/v8.12", "linux/arm64/v9",   "linux/arm64/v9.1",
+      "linux/arm64/v9.2",  "linux/riscv64",    "linux/s390x",
+      "windows/amd64"};
   std::map<int, std::string> by_rank;
   for (const char* offered : kOffered) {
     const auto rank =
@@ -155,6 +156,7 @@ TEST(MatchRank, PrefersTheNearest) {
   EXPECT_EQ(Accepted("linux/arm64/v9.7").substr(0, 31),
             "arm64/v9.2 arm64/v9.1 arm64/v9 ");
   EXPECT_NE(Accepted("linux/arm64/v9.7").find("v8.9"), std::string::npos);
+  EXPECT_EQ(Accepted("linux/arm64/v9.7").find("v8.12"), std::string::npos);
   EXPECT_EQ(Accepted("linux/arm"), "arm/v7 arm/v6 arm/v5 ");
   EXPECT_EQ(Accepted("linux/arm/v8"), "arm/v8 arm/v7 arm/v6 arm/v5 ");
   EXPECT_EQ(Accepted("linux/arm/v6"), "arm/v6 arm/v5 ");

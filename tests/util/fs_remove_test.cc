@@ -80,20 +80,20 @@ TEST_F(RemoveTreeTest, RefusesWhatIsNoEntry) {
   }
 }
 
-// Makes `depth` directories inside each other, each with a file.
+// Makes `depth` directories inside each other, the last one with a file.
 void MakeDeep(int parent, const std::string& name, int depth) {
   MakeDir(parent, name, 0755);
   UniqueFd at = OpenDir(parent, name);
   for (int i = 0; i < depth; ++i) {
-    MakeDir(at.get(), "d", 0755);
-    { Open(at.get(), "f", O_WRONLY | O_CREAT, 0600); }
-    at = OpenDir(at.get(), "d");
+    MakeDir(at.get(), "a-name-of-20-letters", 0755);
+    at = OpenDir(at.get(), "a-name-of-20-letters");
   }
+  Open(at.get(), "f", O_WRONLY | O_CREAT, 0600);
 }
 
 TEST_F(RemoveTreeTest, DepthCostsNeitherStackNorDescriptors) {
-  MakeDeep(dir(), "t", 3000);  // far beyond PATH_MAX
-  MakeDeep(dir(), "u", 100);
+  MakeDeep(dir(), "t", 500);  // a path of 10,000 bytes
+  MakeDeep(dir(), "u", 33);
   rlimit before;
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   rlimit tight = before;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <thread>
 
@@ -236,22 +237,42 @@ TEST(RunCommand, SurvivesAProgramThatDoesNotRead) {
 }
 
 TEST(RunCommand, EndsWithTheChildAndNotWithItsOutput) {
-  const CommandResult result = RunCommand(Shell("sleep 60 & echo done"));
+  const auto begin = std::chrono::steady_clock::now();
+  const CommandResult result = RunCommand(Shell("sleep 30 & echo done"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(15));
   EXPECT_TRUE(result.status.ok());
   EXPECT_EQ(result.out, "done\n");
 }
 
-TEST(RunCommand, IsKilledByCancellation) {
+// Gone, or a zombie that only init has to collect.
+bool IsDead(pid_t pid) {
+  const auto stat = fs::ReadFileIfExists(
+      AT_FDCWD, "/proc/" + std::to_string(pid) + "/stat", 4096);
+  return !stat || stat->find(") Z ") != std::string::npos;
+}
+
+TEST(RunCommand, CancellationKillsTheWholeGroup) {
+  const fs::TempDir temp = fs::TempDir::InTmp();
   CancelToken token;
   std::thread thread([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    // Not before the grandchild runs.
+    while (!fs::LstatIfExists(temp.fd(), "ready")) std::this_thread::yield();
     token.Cancel();
   });
-  ProcessOptions options = Shell("sleep 60; true");
+  ProcessOptions options =
+      Shell("sleep 60 & echo $! > pid; mv pid ready; wait; echo unreachable");
+  options.cwd = temp.path();
   options.new_session = true;
   EXPECT_EQ(MessageOf([&] { RunCommand(options, "", 100, &token); }),
             "interrupted");
   thread.join();
+  const auto pid = ParseInt(Trim(fs::ReadFile(temp.fd(), "ready", 100)));
+  ASSERT_TRUE(pid.has_value());
+  // The signal is sent; dying takes a moment.
+  for (int i = 0; i < 500 && !IsDead(static_cast<pid_t>(*pid)); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_TRUE(IsDead(static_cast<pid_t>(*pid)));
 }
 
 TEST(FindProgram, LooksInPath) {
