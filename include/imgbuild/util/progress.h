@@ -18,7 +18,8 @@ enum class VertexOutcome { kDone, kCached, kSkipped, kError, kCancelled };
 class ProgressSink {
  public:
   virtual ~ProgressSink() = default;
-  // Announces a row, in display order: "[builder 4/7] RUN make". Returns its id.
+  // Announces a row, in display order: "[builder 4/7] RUN make". Returns its
+  // id.
   virtual VertexId AddVertex(const std::string& name) = 0;
   virtual void Started(VertexId vertex) = 0;
   // One line or a part of one of the step's own output. stream: 1 or 2.
