@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <map>
 #include <utility>
@@ -64,11 +65,40 @@ std::string ParentPath(const std::string& path) {
   return slash == std::string::npos ? "" : path.substr(0, slash);
 }
 
+// Times of directories that get new names in them, from before.
+class KeptTimes {
+ public:
+  explicit KeptTimes(int dir) : dir_(dir) {}
+
+  void Keep(const std::string& path) {
+    if (times_.contains(path)) return;
+    const auto st = fs::LstatIfExists(dir_, path.empty() ? "." : path);
+    if (st) times_.emplace(path, st->st_mtim);
+  }
+  void Restore() const {
+    for (const auto& [path, time] : times_) {
+      const std::array<struct ::timespec, 2> both = {
+          {{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, time}};
+      if (::utimensat(dir_, path.empty() ? "." : path.c_str(), both.data(),
+                      AT_SYMLINK_NOFOLLOW) != 0) {
+        throw ErrnoError("set times", path, errno);
+      }
+    }
+  }
+
+ private:
+  int dir_;
+  std::map<std::string, struct ::timespec> times_;
+};
+
 // Makes the directories down to `path`, as they are in `below`.
 void MakeParents(int dir, const std::string& path, const FileTree& below,
-                 std::vector<Wanted>* made) {
-  if (path.empty() || fs::LstatIfExists(dir, path)) return;
-  MakeParents(dir, ParentPath(path), below, made);
+                 KeptTimes* times, std::vector<Wanted>* made) {
+  if (path.empty() || fs::LstatIfExists(dir, path)) {
+    times->Keep(path);
+    return;
+  }
+  MakeParents(dir, ParentPath(path), below, times, made);
   fs::MakeDir(dir, path, 0755);
   LayerMeta one;
   one.implied = {path};
@@ -88,17 +118,18 @@ bool SameFile(const FileTree& a, const FileTree& b, const std::string& path) {
 // two stay one file.
 void MakeLinks(int dir, const LayerMeta& meta, const FileTree& below,
                const FileTree& merged, std::vector<Wanted>* made) {
+  KeptTimes times(dir);
   std::map<std::string, std::string> copies;  // target -> its copy here
   for (const auto& link : meta.links) {
     const std::string target = ResolveInTree(below, link.target, false);
-    MakeParents(dir, ParentPath(link.path), below, made);
+    MakeParents(dir, ParentPath(link.path), below, &times, made);
     // A whiteout may have been there before the link.
     ::unlinkat(dir, link.path.c_str(), 0);
     auto copy = copies.find(target);
     if (copy == copies.end()) {
       std::string name = link.path;
       if (SameFile(below, merged, target) && target != link.path) {
-        MakeParents(dir, ParentPath(target), below, made);
+        MakeParents(dir, ParentPath(target), below, &times, made);
         name = target;
       }
       CopyNode(below, target, dir, name);
@@ -109,6 +140,7 @@ void MakeLinks(int dir, const LayerMeta& meta, const FileTree& below,
       throw ErrnoError("link", link.path, errno);
     }
   }
+  times.Restore();
 }
 
 std::string VariantName(const std::optional<oci::ChainId>& chain) {

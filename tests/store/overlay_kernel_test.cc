@@ -1,0 +1,322 @@
+// The merged tree against the kernel's overlayfs and against the plain merge,
+// over random stacks of layers.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <random>
+#include <set>
+
+#include "imgbuild/util/error.h"
+
+#include "store_test_util.h"
+#include "support/layer_tree.h"
+#include "support/merged_tree.h"
+
+namespace imgbuild::store {
+namespace {
+
+using Kind = Node::Kind;
+using Lines = std::vector<std::string>;
+
+// Mounts by the new API; an empty descriptor with errno where that is not
+// permitted.
+UniqueFd MountOverlay(const OverlayMount& mount) {
+  UniqueFd context(::fsopen("overlay", FSOPEN_CLOEXEC));
+  if (!context) return {};
+  for (const std::string& lower : mount.lower) {
+    if (::fsconfig(context.get(), FSCONFIG_SET_STRING, "lowerdir+",
+                   lower.c_str(), 0) != 0) {
+      return {};
+    }
+  }
+  ::fsconfig(context.get(), FSCONFIG_SET_STRING, "upperdir",
+             mount.upper.c_str(), 0);
+  ::fsconfig(context.get(), FSCONFIG_SET_STRING, "workdir", mount.work.c_str(),
+             0);
+  ::fsconfig(context.get(), FSCONFIG_SET_FLAG, "volatile", nullptr, 0);
+  if (mount.user_xattr) {
+    ::fsconfig(context.get(), FSCONFIG_SET_FLAG, "userxattr", nullptr, 0);
+  }
+  if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) !=
+      0) {
+    return {};
+  }
+  return UniqueFd(::fsmount(context.get(), FSMOUNT_CLOEXEC, 0));
+}
+
+class OverlayKernelTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "mounting needs root";
+    const auto active = snapshots().Prepare({});
+    if (!MountOverlay(active->mount())) {
+      GTEST_SKIP() << "overlay cannot be mounted here: "
+                   << std::strerror(errno);
+    }
+  }
+  Snapshotter& snapshots() { return fixture_.store().snapshots(); }
+
+  static oci::DiffId Id(const std::string& text) {
+    return oci::DiffId(oci::Digest::OfBytes(text));
+  }
+  LocalFixture fixture_;
+};
+
+class RandomLayers {
+ public:
+  explicit RandomLayers(unsigned seed) : random_(seed) {}
+
+  std::string Path() {
+    constexpr int kMaxDepth = 3;
+    std::string path;
+    for (int depth = 1 + Number(kMaxDepth); depth > 0; --depth) {
+      if (!path.empty()) path += '/';
+      path += static_cast<char>('a' + Number(4));
+    }
+    return path;
+  }
+
+  // A layer that could have come out of an archive: whatever a path says
+  // first is what it is.
+  std::vector<Node> Layer(layer::ExtractResult* result) {
+    std::vector<Node> nodes;
+    std::set<std::string> taken;
+    std::set<std::string> directories;
+    for (int i = 2 + Number(8); i > 0; --i) {
+      Node node;
+      node.path = Path();
+      if (taken.contains(node.path) ||
+          BlockedBy(node.path, taken, directories)) {
+        continue;
+      }
+      node.mtime = 1000 + Number(1000);
+      node.uid = static_cast<uint32_t>(Number(3));
+      static constexpr uint32_t kModes[] = {0644, 0700, 01777, 04755, 0000};
+      node.mode = kModes[Number(5)];
+      switch (Number(8)) {
+        case 0:
+        case 1:
+          node.kind = Kind::kFile;
+          node.text = "content " + std::to_string(Number(1000));
+          break;
+        case 2:
+        case 3:
+          node.kind = Kind::kDirectory;
+          break;
+        case 4:
+          node.kind = Kind::kSymlink;
+          node.text = Path();
+          break;
+        case 5:
+          node.kind = Kind::kFifo;
+          break;
+        default:
+          node.kind = Kind::kWhiteout;
+          break;
+      }
+      for (size_t slash = node.path.find('/'); slash != std::string::npos;
+           slash = node.path.find('/', slash + 1)) {
+        directories.insert(node.path.substr(0, slash));
+      }
+      taken.insert(node.path);
+      if (node.kind == Kind::kDirectory) {
+        directories.insert(node.path);
+        explicit_.insert(node.path);
+        if (Number(3) == 0) opaque_.push_back(node.path);
+      }
+      nodes.push_back(std::move(node));
+    }
+    for (const std::string& path : opaque_) {
+      nodes.push_back({Kind::kOpaque, path});
+    }
+    for (const std::string& path : directories) {
+      if (!explicit_.contains(path)) {
+        result->implied_directories.push_back(path);
+      }
+    }
+    opaque_.clear();
+    explicit_.clear();
+    return nodes;
+  }
+
+  int Number(int below) {
+    return static_cast<int>(random_() % static_cast<unsigned>(below));
+  }
+
+ private:
+  // Something that is not a directory stands on the way, or things are below.
+  static bool BlockedBy(const std::string& path,
+                        const std::set<std::string>& taken,
+                        const std::set<std::string>& directories) {
+    if (directories.contains(path)) return true;
+    for (size_t slash = path.find('/'); slash != std::string::npos;
+         slash = path.find('/', slash + 1)) {
+      const std::string parent = path.substr(0, slash);
+      if (taken.contains(parent) && !directories.contains(parent)) return true;
+    }
+    return false;
+  }
+
+  std::mt19937 random_;
+  std::set<std::string> explicit_;
+  std::vector<std::string> opaque_;
+};
+
+// Without the root's line and what is no property of the tree.
+Lines Comparable(const FileTree& tree) {
+  Lines lines = Describe(tree);
+  lines.erase(lines.begin());
+  return lines;
+}
+
+// Overlayfs may give one inode number to one file only where it can; the
+// identity of links is compared between the two trees of ours. And it lists a
+// whiteout that hides nothing, in a directory that only one layer has, as a
+// name without a file: such layers only come out of odd archives.
+Lines OfKernel(Lines lines) {
+  std::erase_if(
+      lines, [](const std::string& line) { return line.ends_with(" absent"); });
+  for (std::string& line : lines) {
+    const size_t at = line.rfind(" =");
+    if (at != std::string::npos) line.resize(at);
+  }
+  return lines;
+}
+
+TEST_F(OverlayKernelTest, AgreesWithTheKernelOverRandomStacks) {
+  constexpr unsigned kRounds = 60;
+  for (unsigned round = 0; round < kRounds; ++round) {
+    RandomLayers random(round);
+    std::vector<oci::DiffId> chain;
+    std::vector<fs::TempDir> dirs;
+    std::vector<MergedLayer> plain;
+    const int layers = 2 + random.Number(4);
+    for (int i = 0; i < layers; ++i) {
+      layer::ExtractResult result;
+      const std::vector<Node> nodes = random.Layer(&result);
+      const auto pending = snapshots().Begin();
+      WriteNodes(pending->fd(), nodes, snapshots().opaque_xattr());
+      const auto id = Id(std::to_string(round) + "/" + std::to_string(i));
+      pending->Commit(id, result);
+      chain.push_back(id);
+      dirs.push_back(fs::TempDir::InTmp());
+      WriteNodes(dirs.back().fd(), nodes, snapshots().opaque_xattr());
+      plain.push_back({std::make_shared<DirTree>(dirs.back().fd()),
+                       dirs.back().fd(), result});
+    }
+    // Each layer is met on several stacks: a permutation the second time.
+    for (int turn = 0; turn < 2; ++turn) {
+      const Lines ours = Comparable(*snapshots().View(chain));
+      EXPECT_EQ(ours, Comparable(MergedTree(plain, snapshots().opaque_xattr())))
+          << "round " << round << " turn " << turn;
+      const auto active = snapshots().Prepare(chain);
+      const UniqueFd mount = MountOverlay(active->mount());
+      ASSERT_TRUE(mount) << std::strerror(errno);
+      EXPECT_EQ(OfKernel(ours), OfKernel(Comparable(DirTree(mount.get()))))
+          << "round " << round << " turn " << turn;
+      std::ranges::rotate(chain, chain.begin() + 1);
+      std::ranges::rotate(plain, plain.begin() + 1);
+    }
+  }
+}
+
+TEST_F(OverlayKernelTest, LinksToLowerFilesAreOneFileForTheKernelToo) {
+  const auto add = [&](const std::string& name, const std::vector<Node>& nodes,
+                       const layer::ExtractResult& result) {
+    const auto pending = snapshots().Begin();
+    WriteNodes(pending->fd(), nodes, snapshots().opaque_xattr());
+    pending->Commit(Id(name), result);
+    return Id(name);
+  };
+  const auto low = add("low",
+                       {{Kind::kFile, "d/a", "a", 0755, 3, 77},
+                        {Kind::kFile, "d/b", "b"},
+                        {Kind::kSymlink, "s", "d"},
+                        {Kind::kDirectory, "d", "", 0711, 5, 88}},
+                       {});
+  layer::ExtractResult result;
+  result.implied_directories = {"new"};
+  result.lower_links = {
+      {"d/again", "d/a"}, {"new/b", "s/b"}, {"new/link", "s"}};
+  // The second target goes away in the same layer.
+  const auto high = add("high",
+                        {{Kind::kWhiteout, "d/b"},
+                         {Kind::kFile, "new/x", "x"},
+                         {Kind::kDirectory, "d", "", 0700, 6, 99}},
+                        result);
+  const auto view = snapshots().View({low, high});
+  const auto active = snapshots().Prepare({low, high});
+  const UniqueFd mount = MountOverlay(active->mount());
+  ASSERT_TRUE(mount) << std::strerror(errno);
+  const Lines expected = {"d dir 0700 6 99",
+                          "d/a file 0755 3 77 a",
+                          "d/again file 0755 3 77 a =d/a",
+                          "new dir 0755 0 0",
+                          "new/b file 0644 0 1000 b",
+                          "new/link link 0 1000 -> d",
+                          "new/x file 0644 0 1000 x",
+                          "s link 0 1000 -> d =new/link"};
+  EXPECT_EQ(Comparable(*view), expected);
+  EXPECT_EQ(Comparable(DirTree(mount.get())), expected);
+  // And on another stack.
+  const auto other = add("other",
+                         {{Kind::kFile, "d/a", "other"},
+                          {Kind::kFile, "d/b", "other"},
+                          {Kind::kSymlink, "s", "d"}},
+                         {});
+  const auto again = snapshots().Prepare({other, high});
+  const UniqueFd second = MountOverlay(again->mount());
+  ASSERT_TRUE(second) << std::strerror(errno);
+  EXPECT_EQ(Comparable(DirTree(second.get())),
+            Comparable(*snapshots().View({other, high})));
+  EXPECT_EQ(fs::ReadFile(second.get(), "d/again", 10), "other");
+}
+
+TEST_F(OverlayKernelTest, TheRootOfTheMountIsTheImagesRoot) {
+  layer::ExtractResult with_root;
+  with_root.has_root_entry = true;
+  const auto pending = snapshots().Begin();
+  ASSERT_EQ(::fchmod(pending->fd(), 0751), 0);
+  ASSERT_EQ(::fchown(pending->fd(), 3, 4), 0);
+  pending->Commit(Id("low"), with_root);
+  snapshots().Begin()->Commit(Id("high"), {});
+  const auto active = snapshots().Prepare({Id("low"), Id("high")});
+  const UniqueFd mount = MountOverlay(active->mount());
+  ASSERT_TRUE(mount) << std::strerror(errno);
+  const struct ::stat st = fs::Fstat(mount.get());
+  EXPECT_EQ(st.st_mode & 07777, 0751u);
+  EXPECT_EQ(st.st_uid, 3u);
+  EXPECT_EQ(st.st_gid, 4u);
+}
+
+TEST_F(OverlayKernelTest, FiveHundredLayersMountAndRead) {
+  constexpr int kLayers = 499;
+  std::vector<oci::DiffId> chain;
+  for (int i = 0; i < kLayers; ++i) {
+    const auto pending = snapshots().Begin();
+    WriteNodes(pending->fd(),
+               {{Kind::kFile, "f" + std::to_string(i), std::to_string(i)},
+                {Kind::kFile, "last", std::to_string(i)}},
+               "");
+    chain.push_back(Id(std::to_string(i)));
+    pending->Commit(chain.back(), {});
+  }
+  const auto view = snapshots().View(chain);
+  EXPECT_EQ(view->List("").size(), kLayers + 1u);
+  EXPECT_EQ(fs::ReadFd(view->Open("last").get(), 10, ""), "498");
+  const auto active = snapshots().Prepare(chain);
+  const UniqueFd mount = MountOverlay(active->mount());
+  ASSERT_TRUE(mount) << std::strerror(errno);
+  EXPECT_EQ(fs::ReadFile(mount.get(), "last", 10), "498");
+  EXPECT_EQ(fs::ListDir(mount.get()), view->List(""));
+}
+
+}  // namespace
+}  // namespace imgbuild::store
