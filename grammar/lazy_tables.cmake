@@ -1,5 +1,5 @@
 # Takes the static object out of the generated code that builds the tables
-# before main(), wanted or not (4 ms of every start of the program). The
+# before main(), wanted or not (half a millisecond of every start). The
 # grammars define LoadTables(), which builds them at the first use instead.
 # Fails when the generator's output no longer looks as expected.
 foreach(part Lexer Parser)
