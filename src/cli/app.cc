@@ -1,0 +1,68 @@
+#include "cli/app.h"
+
+#include <cstdio>
+#include <thread>
+
+#include "cli/version.h"
+
+namespace imgbuild::cli {
+
+App::~App() = default;
+
+ThreadPool& App::pool() {
+  if (!pool_) {
+    pool_ = std::make_unique<ThreadPool>(
+        std::max(1u, std::thread::hardware_concurrency()));
+  }
+  return *pool_;
+}
+
+store::Store& App::store() {
+  if (!store_) {
+    store::Store::Options store_options;
+    store_options.root =
+        options.root.empty() ? store::Store::DefaultRoot() : options.root;
+    store_options.clock = &SystemClock();
+    store_ = store::Store::Open(store_options);
+  }
+  return *store_;
+}
+
+registry::Client& App::client() {
+  if (!client_) {
+    const auto warn = [](const std::string& text) {
+      std::fprintf(stderr, "warning: %s\n", text.c_str());
+    };
+    transport_ =
+        registry::NewCurlTransport(std::string("imgbuild/") + kVersion);
+    registry::HostsOptions hosts;
+    hosts.insecure_registries = options.insecure_registries;
+    hosts_ = registry::LoadHostConfig(hosts);
+    credentials_ = registry::NewCredentialFiles(warn);
+    registry::ClientOptions client_options;
+    client_options.warn = warn;
+    client_ = registry::NewClient(*transport_, *hosts_, *credentials_,
+                                  SystemClock(), client_options);
+  }
+  return *client_;
+}
+
+transfer::Transfer& App::transfer() {
+  if (!transfer_) {
+    transfer_ = std::make_unique<transfer::Transfer>(store(), client(),
+                                                     transfer_options, cancel);
+  }
+  return *transfer_;
+}
+
+exec::Executor& App::executor() {
+  if (!executor_) {
+    exec::ExecutorOptions executor_options;
+    executor_options.state_dir = store().root() + "/containers";
+    executor_options.runtime = options.runtime;
+    executor_ = exec::NewOciExecutor(executor_options);
+  }
+  return *executor_;
+}
+
+}  // namespace imgbuild::cli

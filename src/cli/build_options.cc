@@ -1,0 +1,281 @@
+#include "cli/build_options.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <set>
+#include <thread>
+
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/strings.h"
+
+namespace imgbuild::cli {
+namespace {
+
+Error Usage(std::string message) {
+  return Error(ErrorCode::kUsage, std::move(message));
+}
+
+struct KeyValueWord {
+  std::string key;
+  std::optional<std::string> value;
+};
+
+KeyValueWord SplitKeyValue(const std::string& word) {
+  const size_t eq = word.find('=');
+  if (eq == std::string::npos) return {word, std::nullopt};
+  return {word.substr(0, eq), word.substr(eq + 1)};
+}
+
+std::map<std::string, std::string> ParseBuildArgs(
+    const std::vector<std::string>& words) {
+  std::map<std::string, std::string> out;
+  for (const std::string& word : words) {
+    const KeyValueWord arg = SplitKeyValue(word);
+    if (arg.key.empty()) {
+      throw Usage(fmt::format("invalid --build-arg {}", Quoted(word)))
+          .WithHint(
+              "the form is NAME=VALUE, or NAME to take it from the "
+              "environment");
+    }
+    if (arg.value) {
+      out[arg.key] = *arg.value;
+    } else if (const char* value = std::getenv(arg.key.c_str())) {
+      out[arg.key] = value;
+    }
+  }
+  return out;
+}
+
+std::pair<std::string, std::string> ParseHost(const std::string& word) {
+  const size_t separator = word.find_first_of(":=");
+  if (separator == std::string::npos || separator == 0 ||
+      separator + 1 == word.size()) {
+    throw Usage(fmt::format("invalid --add-host {}", Quoted(word)))
+        .WithHint("the form is NAME:IP, for example db:10.0.0.5 or db:[::1]");
+  }
+  std::string ip = word.substr(separator + 1);
+  if (ip.size() > 2 && ip.front() == '[' && ip.back() == ']') {
+    ip = ip.substr(1, ip.size() - 2);
+  }
+  if (ip == "host-gateway") {
+    throw Usage("--add-host NAME:host-gateway is not supported")
+        .WithHint("name the address itself");
+  }
+  return {word.substr(0, separator), ip};
+}
+
+std::optional<int64_t> ParseEpoch(const BuildFlags& flags) {
+  std::string text = flags.source_date_epoch;
+  std::string origin = "--source-date-epoch";
+  if (text.empty()) {
+    const auto args = ParseBuildArgs(flags.build_args);
+    const auto it = args.find("SOURCE_DATE_EPOCH");
+    const char* env = std::getenv("SOURCE_DATE_EPOCH");
+    origin = "SOURCE_DATE_EPOCH";
+    if (it != args.end()) {
+      text = it->second;
+    } else if (env != nullptr) {
+      text = env;
+    }
+  }
+  if (text.empty()) return std::nullopt;
+  const auto epoch = ParseInt(text);
+  if (!epoch || *epoch < 0 || *epoch > 253402300799) {  // 9999-12-31
+    throw Usage(fmt::format("invalid {} {}", origin, Quoted(text)))
+        .WithHint("it is a number of seconds since 1970-01-01");
+  }
+  return epoch;
+}
+
+}  // namespace
+
+void AddPlanFlags(Args& args, BuildFlags& f) {
+  args.Value("-f,--file", &f.file, "FILE",
+             "the Dockerfile (default: PATH/Dockerfile; - is standard input)");
+  args.List("--build-arg", &f.build_args, "NAME[=VALUE]",
+            "value of an ARG; without a value it comes from the environment");
+  args.List("--build-context", &f.build_contexts, "NAME=VALUE",
+            "a further context: a directory or docker-image://REF");
+  args.Value("--target", &f.target, "STAGE", "stop at this stage");
+  args.Value("--platform", &f.platform, "OS/ARCH[/VARIANT]",
+             "what the image is for");
+  args.Flag("--no-cache", &f.no_cache, "run every step again");
+  args.List("--no-cache-filter", &f.no_cache_filter, "STAGE",
+            "run the steps of this stage again");
+  args.Flag("--pull", &f.pull, "ask the registry what a tag stands for now");
+  args.List("--label", &f.labels, "K=V", "a label of the image");
+  args.List("--allow", &f.allow, "ENTITLEMENT",
+            "network.host or security.insecure");
+  args.Value("--network", &f.network, "MODE",
+             "network of RUN: default, none or host");
+  args.List("--add-host", &f.add_hosts, "NAME:IP", "a line of /etc/hosts");
+  args.Value("--shm-size", &f.shm_size, "BYTES", "size of /dev/shm in RUN");
+  args.List("--ulimit", &f.ulimits, "NAME=SOFT[:HARD]", "a limit of RUN");
+  args.Value("--source-date-epoch", &f.source_date_epoch, "SECONDS",
+             "latest time of files and config (default: the base image's)");
+  args.Positional("PATH", &f.context, true,
+                  "the build context: a directory, or - for a tar or a "
+                  "Dockerfile on standard input");
+}
+
+void AddBuildFlags(Args& args, BuildFlags& f) {
+  args.List("-t,--tag", &f.tags, "NAME[:TAG]", "name of the image");
+  args.Value("--progress", &f.progress, "KIND",
+             "auto, plain, tty, quiet or rawjson");
+  args.Value("--iidfile", &f.iidfile, "FILE", "write the image id here");
+  args.Value("--metadata-file", &f.metadata_file, "FILE",
+             "write what was made here, as JSON");
+  args.List("-o,--output", &f.outputs, "SPEC",
+            "type=image|oci|docker|tar|local,dest=…; DIR; - for a tar");
+  args.Flag("-q,--quiet", &f.quiet, "print the image id only");
+  args.List("--secret", &f.secrets, "SPEC", "id=ID[,src=FILE|,env=VARIABLE]");
+  args.Value("-j,--jobs", &f.jobs, "N", "steps that run at once");
+}
+
+plan::PlanOptions ToPlanOptions(const BuildFlags& flags) {
+  plan::PlanOptions options;
+  options.build_args = ParseBuildArgs(flags.build_args);
+  options.target = flags.target;
+  options.build_platform = oci::Platform::Host();
+  options.target_platform = options.build_platform;
+  std::string platform = flags.platform;
+  if (platform.empty()) {
+    const char* env = std::getenv("DOCKER_DEFAULT_PLATFORM");
+    if (env != nullptr) platform = env;
+  }
+  if (platform.find(',') != std::string::npos) {
+    throw Usage("--platform takes one platform a build")
+        .WithHint("build each platform by itself");
+  }
+  if (!platform.empty() && platform != "local") {
+    options.target_platform = oci::Platform::Parse(platform);
+  }
+  options.source_date_epoch = ParseEpoch(flags);
+  for (const std::string& word : flags.build_contexts) {
+    const KeyValueWord pair = SplitKeyValue(word);
+    if (!pair.value || pair.key.empty() || pair.value->empty()) {
+      throw Usage(fmt::format("invalid --build-context {}", Quoted(word)))
+          .WithHint("the form is NAME=VALUE");
+    }
+    options.named_contexts[pair.key] = *pair.value;
+  }
+  for (const std::string& word : flags.labels) {
+    const KeyValueWord pair = SplitKeyValue(word);
+    if (pair.key.empty()) {
+      throw Usage(fmt::format("invalid --label {}", Quoted(word)));
+    }
+    options.labels[pair.key] = pair.value.value_or("");
+  }
+  if (flags.network != "default" && flags.network != "none" &&
+      flags.network != "host") {
+    throw Usage(fmt::format("invalid --network {}", Quoted(flags.network)))
+        .WithHint("it is default, none or host");
+  }
+  options.network = flags.network;
+  for (const std::string& word : flags.add_hosts) {
+    options.extra_hosts.push_back(ParseHost(word));
+  }
+  if (!flags.shm_size.empty()) {
+    const auto bytes = ParseByteSize(flags.shm_size);
+    if (!bytes || *bytes == 0) {
+      throw Usage(fmt::format("invalid --shm-size {}", Quoted(flags.shm_size)));
+    }
+    options.shm_bytes = *bytes;
+  }
+  options.ulimits = flags.ulimits;
+  for (const std::string& word : flags.allow) {
+    if (word != "network.host" && word != "security.insecure") {
+      throw Usage(fmt::format("unknown entitlement {}", Quoted(word)))
+          .WithHint("--allow takes network.host or security.insecure");
+    }
+    options.entitlements.insert(word);
+  }
+  if (flags.no_cache && !flags.no_cache_filter.empty()) {
+    throw Usage("--no-cache and --no-cache-filter exclude one another");
+  }
+  options.no_cache = flags.no_cache;
+  for (const std::string& word : flags.no_cache_filter) {
+    for (const std::string& stage : Split(word, ',')) {
+      options.no_cache_stages.insert(ToLower(stage));
+    }
+  }
+  return options;
+}
+
+std::vector<oci::Reference> ParseTags(const BuildFlags& flags) {
+  std::vector<oci::Reference> tags;
+  for (const std::string& word : flags.tags) {
+    const oci::Reference tag = oci::Reference::Parse(word);
+    if (tag.digest()) {
+      throw Usage("refusing to create a tag with a digest reference: " + word)
+          .WithHint("a digest is what the build gives, not what it is given");
+    }
+    tags.push_back(tag.WithDefaultTag());
+  }
+  return tags;
+}
+
+std::map<std::string, build::Secret> ParseSecrets(const BuildFlags& flags) {
+  std::map<std::string, build::Secret> secrets;
+  for (const std::string& word : flags.secrets) {
+    std::string id;
+    std::string type;
+    build::Secret secret;
+    for (const std::string& field : Split(word, ',')) {
+      const KeyValueWord pair = SplitKeyValue(field);
+      const std::string key = ToLower(pair.key);
+      const std::string value = pair.value.value_or("");
+      if (key == "id") {
+        id = value;
+      } else if (key == "type" && (value == "file" || value == "env")) {
+        type = value;
+      } else if (key == "src" || key == "source") {
+        secret.file = value;
+      } else if (key == "env") {
+        secret.env = value;
+      } else {
+        throw Usage(fmt::format("invalid --secret: unknown {}", Quoted(field)))
+            .WithHint("the form is id=ID[,src=FILE|,env=VARIABLE]");
+      }
+    }
+    if (id.empty()) throw Usage("--secret needs an id=…");
+    if (type == "env" && secret.env.empty()) {
+      secret.env = secret.file.empty() ? id : secret.file;
+      secret.file.clear();
+    }
+    if (secret.file.empty() && secret.env.empty()) {
+      // Bare id: the variable of that name, else the file.
+      if (type != "file" && std::getenv(id.c_str()) != nullptr) {
+        secret.env = id;
+      } else {
+        secret.file = id;
+      }
+    }
+    // Known now, so that the build does not fail in its last step.
+    struct ::stat st = {};
+    if (secret.env.empty() && ::stat(secret.file.c_str(), &st) != 0) {
+      throw ErrnoError("open", secret.file, errno, ErrorCode::kUsage)
+          .While(fmt::format("while reading --secret id={}", id));
+    }
+    secrets[id] = secret;
+  }
+  return secrets;
+}
+
+unsigned ParseJobs(const BuildFlags& flags) {
+  if (flags.jobs.empty()) {
+    // Steps wait for disks and networks more than they compute.
+    return std::max(8u, 4 * std::thread::hardware_concurrency());
+  }
+  const auto jobs = ParseUint(flags.jobs);
+  if (!jobs || *jobs < 1 || *jobs > 1024) {
+    throw Usage(fmt::format("invalid --jobs {}", Quoted(flags.jobs)))
+        .WithHint("it is a number from 1 to 1024");
+  }
+  return static_cast<unsigned>(*jobs);
+}
+
+}  // namespace imgbuild::cli

@@ -1,0 +1,60 @@
+// The flags of `build` and `plan`, from words to typed values.
+#ifndef IMGBUILD_CLI_BUILD_OPTIONS_H_
+#define IMGBUILD_CLI_BUILD_OPTIONS_H_
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "imgbuild/build/builder.h"
+#include "imgbuild/build/exporter.h"
+#include "imgbuild/plan/planner.h"
+
+#include "cli/args.h"
+
+namespace imgbuild::cli {
+
+// As typed.
+struct BuildFlags {
+  std::string file;
+  std::string context;
+  std::vector<std::string> tags;
+  std::vector<std::string> build_args;
+  std::vector<std::string> build_contexts;
+  std::string target;
+  std::string platform;
+  bool no_cache = false;
+  std::vector<std::string> no_cache_filter;
+  bool pull = false;
+  std::string progress = "auto";
+  std::string iidfile;
+  std::string metadata_file;
+  std::vector<std::string> outputs;
+  bool quiet = false;
+  std::vector<std::string> labels;
+  std::vector<std::string> secrets;
+  std::vector<std::string> allow;
+  std::string network = "default";
+  std::vector<std::string> add_hosts;
+  std::string shm_size;
+  std::vector<std::string> ulimits;
+  std::string source_date_epoch;
+  std::string jobs;
+  std::string format = "text";  // plan only
+};
+
+// What decides the image; shared by build and plan.
+void AddPlanFlags(Args& args, BuildFlags& flags);
+// What happens to it.
+void AddBuildFlags(Args& args, BuildFlags& flags);
+
+// Throw Error(kUsage) naming the flag.
+plan::PlanOptions ToPlanOptions(const BuildFlags& flags);
+std::vector<oci::Reference> ParseTags(const BuildFlags& flags);
+std::map<std::string, build::Secret> ParseSecrets(const BuildFlags& flags);
+unsigned ParseJobs(const BuildFlags& flags);
+
+}  // namespace imgbuild::cli
+
+#endif  // IMGBUILD_CLI_BUILD_OPTIONS_H_

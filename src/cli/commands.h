@@ -1,0 +1,38 @@
+// The commands. Each takes its own words (without its name) and returns the
+// exit status; errors are thrown.
+#ifndef IMGBUILD_CLI_COMMANDS_H_
+#define IMGBUILD_CLI_COMMANDS_H_
+
+#include <string>
+#include <vector>
+
+#include "cli/app.h"
+#include "cli/args.h"
+
+namespace imgbuild::cli {
+
+using Words = std::vector<std::string>;
+
+int BuildCommand(App& app, const Words& words);
+int PlanCommand(App& app, const Words& words);
+int PullCommand(App& app, const Words& words);
+int RunCommand(App& app, const Words& words);
+int ImagesCommand(App& app, const Words& words);
+int RmiCommand(App& app, const Words& words);
+int TagCommand(App& app, const Words& words);
+int InspectCommand(App& app, const Words& words);
+int DoctorCommand(App& app, const Words& words);
+
+struct Command {
+  const char* name;
+  int (*run)(App& app, const Words& words);
+  const char* summary;
+};
+const std::vector<Command>& Commands();
+
+// --root, --insecure-registry, --runtime.
+void AddGlobalFlags(Args& args, GlobalOptions& options);
+
+}  // namespace imgbuild::cli
+
+#endif  // IMGBUILD_CLI_COMMANDS_H_

@@ -1,0 +1,124 @@
+// The composition root: which command, with which words; the only place that
+// turns an Error into an exit status.
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/strings.h"
+
+#include "cli/commands.h"
+#include "cli/version.h"
+
+namespace imgbuild::cli {
+namespace {
+
+// The one thing a signal handler can reach. Set once, before the handlers are.
+CancelToken* interrupted = nullptr;
+
+extern "C" void HandleInterrupt(int signal_number) {
+  interrupted->Cancel();
+  // A second Ctrl-C ends the process at once; the store survives that.
+  std::signal(signal_number, SIG_DFL);
+}
+
+void InstallSignals(CancelToken& token) {
+  interrupted = &token;
+  struct sigaction action = {};
+  action.sa_handler = HandleInterrupt;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+void PrintHelp() {
+  std::string text =
+      "Usage: imgbuild [build] [OPTIONS] PATH\n"
+      "       imgbuild COMMAND [OPTIONS] …\n\n"
+      "Builds images from Dockerfiles whose inputs are pinned by digest, and\n"
+      "keeps, runs and removes them by tag or by digest.\n\nCommands:\n";
+  for (const Command& command : Commands()) {
+    text += std::string("  ") + command.name +
+            std::string(10 - std::string(command.name).size(), ' ') +
+            command.summary + "\n";
+  }
+  text +=
+      "\nimgbuild COMMAND --help tells the options of a command.\n\n"
+      "Exit status: 0 ok, 1 a step failed, 2 usage, 3 Dockerfile or lock\n"
+      "invalid, 4 registry or network, 5 store or host, 6 lock or policy\n"
+      "violated, 130 interrupted. `run` exits as its container does.\n";
+  std::fputs(text.c_str(), stdout);
+}
+
+int Dispatch(App& app, const Words& words) {
+  if (words.empty() || words[0] == "--help" || words[0] == "-h" ||
+      words[0] == "help") {
+    PrintHelp();
+    return words.empty() ? 2 : 0;
+  }
+  if (words[0] == "--version" || words[0] == "version") {
+    std::printf("imgbuild %s\n", kVersion);
+    return 0;
+  }
+  for (const Command& command : Commands()) {
+    if (words[0] == command.name) {
+      return command.run(app, Words(words.begin() + 1, words.end()));
+    }
+  }
+  // `imgbuild -f Dockerfile .`: build is what it is for.
+  const bool looks_like_build = words[0].starts_with('-') ||
+                                words.size() == 1 ||
+                                words[0].find('/') != std::string::npos;
+  if (looks_like_build && (words.size() > 1 || words[0] == "-" ||
+                           ::access(words[0].c_str(), F_OK) == 0)) {
+    return BuildCommand(app, words);
+  }
+  std::vector<std::string> names;
+  for (const Command& command : Commands()) names.emplace_back(command.name);
+  Error error(ErrorCode::kUsage, "unknown command: " + words[0]);
+  const auto near = Suggest(words[0], names);
+  throw error.WithHint(near ? "did you mean " + *near + "?"
+                            : "see imgbuild --help");
+}
+
+}  // namespace
+
+const std::vector<Command>& Commands() {
+  static const std::vector<Command> commands = {
+      {"build", BuildCommand, "build an image from a Dockerfile"},
+      {"plan", PlanCommand, "show what a build would do, and its cache keys"},
+      {"pull", PullCommand, "fetch an image from a registry"},
+      {"run", RunCommand, "run a command in an image"},
+      {"images", ImagesCommand, "list the images of the store"},
+      {"inspect", InspectCommand, "show an image as JSON"},
+      {"tag", TagCommand, "give an image another name"},
+      {"rmi", RmiCommand, "remove images or names"},
+      {"doctor", DoctorCommand, "tell what this host can do"},
+  };
+  return commands;
+}
+
+}  // namespace imgbuild::cli
+
+int main(int argc, char** argv) {
+  using imgbuild::Error;
+  imgbuild::CancelToken cancel;
+  imgbuild::cli::InstallSignals(cancel);
+  try {
+    imgbuild::cli::App app(cancel);
+    const int status = imgbuild::cli::Dispatch(
+        app, imgbuild::cli::Words(argv + 1, argv + argc));
+    if (std::fflush(stdout) != 0) return 5;
+    return status;
+  } catch (const Error& error) {
+    std::fflush(stdout);
+    std::fputs(error.Render().c_str(), stderr);
+    return static_cast<int>(error.code());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 5;
+  }
+}
