@@ -122,6 +122,15 @@ bool IsTrustedRealm(const Url& realm, const Url& registry,
       });
 }
 
+std::vector<std::string> TrustedRealms(const EnvLookup& env) {
+  std::vector<std::string> out;
+  for (const std::string& entry :
+       Split(env("IMGBUILD_TRUSTED_REALMS").value_or(""), ',')) {
+    if (!Trim(entry).empty()) out.emplace_back(Trim(entry));
+  }
+  return out;
+}
+
 Authenticator::Authenticator(HttpTransport& transport, HostConfig& hosts,
                              CredentialSource& credentials, Clock& clock,
                              const ClientOptions& options)
@@ -278,6 +287,7 @@ TokenAnswer Authenticator::AskServer(
     const std::vector<std::string>& scopes,
     const std::optional<Credentials>& credentials, const CancelToken& cancel) {
   HttpRequest request;
+  request.idle_timeout = options_.idle_timeout;
   request.tls = realm.HostPort() == target.url.HostPort()
                     ? target.tls
                     : hosts_.TlsFor(realm.HostPort());

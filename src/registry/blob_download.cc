@@ -14,7 +14,7 @@ namespace {
 
 // A connection that brought this much was not in vain: the count of failures
 // begins again, so that a big layer over a bad line gets there.
-constexpr uint64_t kProgressBytes = 1u << 20;
+constexpr uint64_t kProgressBytes = 256u << 10;
 // Where Range does not work everything begins again, and progress is none.
 constexpr unsigned kMaxRestarts = 5;
 

@@ -17,9 +17,9 @@ namespace {
 // everywhere that accepts layers at all.
 constexpr uint64_t kChunkBytes = 64u << 20;
 constexpr unsigned kMaxSessions = 5;
-// Closing an upload makes the registry hash and move the blob; minutes for
-// gigabytes on object storage.
-constexpr std::chrono::milliseconds kCloseTimeout{300000};
+// Closing an upload makes the registry hash and move the blob: minutes of
+// silence for gigabytes on object storage.
+constexpr int kClosePatience = 10;
 
 // Counts what goes by, and cuts at `limit`.
 class PieceReader : public Reader {
@@ -179,7 +179,7 @@ Reply BlobUpload::SendPiece(const std::string& method, uint64_t offset,
   Url url = *location_;
   if (method == "PUT") {
     url.AddQuery("digest", descriptor_.digest.ToString());
-    call.idle_timeout = kCloseTimeout;
+    call.idle_timeout *= kClosePatience;
   } else {
     call.headers.emplace_back(
         "Content-Range",
@@ -266,6 +266,7 @@ BlobUpload::Step BlobUpload::AfterFailure(const CancelToken& cancel) {
 
 bool BlobUpload::AskStatus(const CancelToken& cancel) {
   Call call = base_;
+  call.method = "GET";
   call.url = location_->ToString();
   const Reply reply = requester_.Do(call, cancel);
   if (reply.response.status != 204 && reply.response.status != 202) {

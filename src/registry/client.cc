@@ -158,6 +158,7 @@ Call ClientImpl::NewCall(const Endpoint& endpoint,
   call.method = method;
   call.url = RepositoryUrl(endpoint) + path;
   call.scopes = {"repository:" + endpoint.path_prefix + ":" + actions};
+  call.idle_timeout = options_.idle_timeout;
   // A mirror that stumbles is not waited for: the next endpoint is asked.
   if (endpoint.is_mirror) call.attempts = 1;
   return call;

@@ -71,6 +71,7 @@ bool ClientImpl::FetchForeign(const oci::Repository& repository,
     call.repository = &repository;
     call.url = url->ToString();
     call.with_auth = false;
+    call.idle_timeout = options_.idle_timeout;
     try {
       BlobDownload download(requester_, descriptor, sink,
                             "foreign layer " + descriptor.digest.ToString());

@@ -138,6 +138,7 @@ void ClientImpl::CheckCredentials(const std::string& host,
     call.endpoint = &endpoint;
     call.repository = &repository;
     call.url = endpoint.base_url + "/v2/";
+    call.idle_timeout = options_.idle_timeout;
     const Reply reply = requester.Do(call, cancel);
     if (reply.response.status == 200) return;
     Error error = ResponseError("GET", reply.response, reply.body);

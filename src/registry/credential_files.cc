@@ -1,19 +1,17 @@
 #include "registry/credential_files.h"
 
-#include <fcntl.h>
-
 #include <cstdlib>
 #include <mutex>
 #include <set>
 
 #include "imgbuild/util/error.h"
-#include "imgbuild/util/fs.h"
 #include "imgbuild/util/strings.h"
 
 #include <nlohmann/json.hpp>
 
 #include "registry/base64.h"
 #include "registry/credential_helper.h"
+#include "registry/user_file.h"
 
 namespace imgbuild::registry {
 namespace {
@@ -133,7 +131,7 @@ class CredentialFiles : public CredentialSource {
     }
     for (const std::string& path : Paths()) {
       try {
-        const auto text = fs::ReadFileIfExists(AT_FDCWD, path, kMaxAuthFile);
+        const auto text = ReadUserFile(path, kMaxAuthFile);
         if (text) Add(*text, path);
       } catch (const Error& error) {
         Warn(error.message() + "; its credentials are not used");

@@ -12,6 +12,7 @@
 #include "registry/base64.h"
 #include "registry/credential_files.h"
 #include "registry/credential_helper.h"
+#include "registry/user_file.h"
 
 namespace imgbuild::registry {
 namespace {
@@ -20,7 +21,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json ReadConfig(const std::string& path) {
-  const auto text = fs::ReadFileIfExists(AT_FDCWD, path, kMaxAuthFile);
+  const auto text = ReadUserFile(path, kMaxAuthFile);
   if (!text || text->empty()) return Json::object();
   Json json = Json::parse(*text, nullptr, false);
   if (!json.is_object()) {

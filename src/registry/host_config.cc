@@ -15,6 +15,7 @@
 #include "registry/proxy.h"
 #include "registry/registries_conf.h"
 #include "registry/url.h"
+#include "registry/user_file.h"
 
 namespace imgbuild::registry {
 namespace {
@@ -133,7 +134,7 @@ class FileHostConfig : public HostConfig {
 
  private:
   static std::optional<std::string> ReadConfig(const std::string& file) {
-    return fs::ReadFileIfExists(AT_FDCWD, file, kMaxConfigFile);
+    return ReadUserFile(file, kMaxConfigFile);
   }
 
   std::pair<TlsOptions, std::string> Certs(const std::string& host_port) {

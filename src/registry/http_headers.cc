@@ -38,6 +38,12 @@ class Scanner {
     while (!done() && IsTokenChar(peek())) ++at_;
     return text_.substr(start, at_ - start);
   }
+  // An unquoted value; some servers do not quote URLs.
+  std::string_view Bare() {
+    const size_t start = at_;
+    while (!done() && peek() != ',' && peek() != ' ' && peek() != '\t') ++at_;
+    return text_.substr(start, at_ - start);
+  }
   // After the opening quote has been seen at the cursor.
   std::string QuotedString() {
     std::string value;
@@ -70,7 +76,7 @@ bool ReadParam(Scanner& in, Challenge* challenge) {
   in.Advance();
   in.SkipSpace();
   std::string value =
-      in.peek() == '"' ? in.QuotedString() : std::string(in.Token());
+      in.peek() == '"' ? in.QuotedString() : std::string(in.Bare());
   if (challenge->params.size() < kMaxParams) {
     challenge->params.emplace(ToLower(key), std::move(value));
   }

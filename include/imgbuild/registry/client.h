@@ -5,6 +5,7 @@
 #ifndef IMGBUILD_REGISTRY_CLIENT_H_
 #define IMGBUILD_REGISTRY_CLIENT_H_
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -25,6 +26,8 @@ namespace imgbuild::registry {
 struct ClientOptions {
   unsigned max_attempts = 5;
   unsigned per_host_connections = 6;
+  // A response or an upload that stands still for this long is broken.
+  std::chrono::milliseconds idle_timeout{30000};
   // Foreign layers may be fetched from their own urls.
   bool allow_foreign_urls = false;
   // "REGISTRY=TOKENHOST": token servers on another host that may see the

@@ -67,6 +67,10 @@ std::string SaveCredentials(const CredentialFilesOptions& options,
 bool EraseCredentials(const CredentialFilesOptions& options,
                       const std::string& host);
 
+// The entries of $IMGBUILD_TRUSTED_REALMS, comma-separated: for
+// ClientOptions::trusted_realms.
+std::vector<std::string> TrustedRealms(const EnvLookup& env);
+
 // One place to ask, in order of preference; the last is the registry itself.
 struct Endpoint {
   std::string base_url;     // "https://host[:port]" (no trailing slash)

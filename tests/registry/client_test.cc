@@ -1,0 +1,591 @@
+#include "imgbuild/registry/client.h"
+
+#include <gtest/gtest.h>
+
+#include "imgbuild/util/error.h"
+
+#include "support/fake_clock.h"
+#include "support/fake_registry.h"
+#include "support/registry_doubles.h"
+#include "support/scripted_transport.h"
+
+namespace imgbuild::registry {
+namespace {
+
+using testing::BlobDescriptor;
+using testing::ClientUnderTest;
+using testing::FakeClock;
+using testing::FakeRegistry;
+using testing::MemorySink;
+using testing::ScriptedTransport;
+using testing::TestRequest;
+using testing::TestResponse;
+
+class ClientTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    digest_ = registry_.AddImage("a/b", "t", layer_);
+    transport_.Serve("https://r.example", registry_.Handler());
+  }
+  oci::Descriptor Resolve(const std::string& name) {
+    return under_test_.client->Resolve(oci::Reference::Parse(name),
+                                       under_test_.cancel);
+  }
+  oci::Document Fetch(const std::string& name) {
+    return under_test_.client->FetchDocument(oci::Reference::Parse(name),
+                                             under_test_.cancel);
+  }
+  // The message of what `action` throws.
+  template <typename F>
+  std::string Message(F action) {
+    try {
+      action();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kRegistry);
+      return error.message();
+    }
+    return "(nothing was thrown)";
+  }
+  // r.example answers every manifest request with this.
+  void Answer(TestResponse response) {
+    transport_.Serve("https://r.example",
+                     [response](const TestRequest&) { return response; });
+  }
+  const std::string layer_ = "the layer's bytes";
+  std::string digest_;
+  FakeRegistry registry_;
+  ScriptedTransport transport_;
+  FakeClock clock_;
+  ClientUnderTest under_test_{transport_, clock_};
+};
+
+TEST_F(ClientTest, ResolveIsOneHead) {
+  const oci::Descriptor found = Resolve("r.example/a/b:t");
+  EXPECT_EQ(found.digest.ToString(), digest_);
+  EXPECT_EQ(found.media_type, oci::media_type::kOciManifest);
+  EXPECT_EQ(found.size, registry_.Manifest("a/b", "t").size());
+  EXPECT_EQ(transport_.Log(), std::vector<std::string>{
+                                  "HEAD https://r.example/v2/a/b/manifests/t"});
+  EXPECT_EQ(transport_.requests()[0].Header("Accept"),
+            "application/vnd.oci.image.manifest.v1+json, "
+            "application/vnd.oci.image.index.v1+json, "
+            "application/vnd.docker.distribution.manifest.v2+json, "
+            "application/vnd.docker.distribution.manifest.list.v2+json");
+}
+
+TEST_F(ClientTest, ResolveByDigestAsksForTheDigest) {
+  EXPECT_EQ(Resolve("r.example/a/b:other@" + digest_).digest.ToString(),
+            digest_);
+  EXPECT_EQ(transport_.Log(),
+            std::vector<std::string>{
+                "HEAD https://r.example/v2/a/b/manifests/" + digest_});
+}
+
+TEST_F(ClientTest, ResolveWithoutTheHeaderHashesTheDocument) {
+  registry_.digest_header = false;
+  EXPECT_EQ(Resolve("r.example/a/b:t").digest.ToString(), digest_);
+  EXPECT_EQ(transport_.Log(), (std::vector<std::string>{
+                                  "HEAD https://r.example/v2/a/b/manifests/t",
+                                  "GET https://r.example/v2/a/b/manifests/t"}));
+}
+
+TEST_F(ClientTest, ResolveWithoutHeadUsesGet) {
+  transport_.Serve("https://r.example", [this](const TestRequest& request) {
+    if (request.method == "HEAD") {
+      return testing::RegistryError(405, "UNSUPPORTED", "no HEAD");
+    }
+    return registry_.Handle(request);
+  });
+  EXPECT_EQ(Resolve("r.example/a/b:t").digest.ToString(), digest_);
+}
+
+TEST_F(ClientTest, NotFoundSaysWhat) {
+  EXPECT_EQ(Message([&] { Resolve("r.example/a/b:nope"); }),
+            "manifest for r.example/a/b:nope not found: GET "
+            "https://r.example/v2/a/b/manifests/nope: MANIFEST_UNKNOWN: "
+            "manifest unknown");
+}
+
+TEST_F(ClientTest, FetchKeepsTheExactBytes) {
+  const oci::Document document = Fetch("r.example/a/b:t");
+  EXPECT_EQ(document.bytes, registry_.Manifest("a/b", "t"));
+  EXPECT_EQ(document.digest.ToString(), digest_);
+  ASSERT_TRUE(document.manifest);
+  EXPECT_EQ(document.manifest->layers.size(), 1U);
+}
+
+TEST_F(ClientTest, FetchBySha512) {
+  const std::string bytes = registry_.Manifest("a/b", "t");
+  const std::string sha512 =
+      oci::Digest::OfBytes(bytes, oci::DigestAlgorithm::kSha512).ToString();
+  TestResponse response;
+  response.body = bytes;
+  response.headers = {
+      {"Content-Type", std::string(oci::media_type::kOciManifest)},
+      {"Docker-Content-Digest", digest_}};
+  Answer(response);
+  EXPECT_EQ(Fetch("r.example/a/b@" + sha512).digest.ToString(), sha512);
+}
+
+TEST_F(ClientTest, WrongBytesUnderADigest) {
+  TestResponse response;
+  response.body = registry_.Manifest("a/b", "t") + " ";
+  response.headers = {
+      {"Content-Type", std::string(oci::media_type::kOciManifest)}};
+  Answer(response);
+  EXPECT_EQ(Message([&] { Fetch("r.example/a/b@" + digest_); }),
+            "GET https://r.example/v2/a/b/manifests/" + digest_ +
+                ": the manifest's digest is " +
+                oci::Digest::OfBytes(response.body).ToString() + ", expected " +
+                digest_);
+}
+
+TEST_F(ClientTest, DigestHeaderIsCheckedAgainstTheBytes) {
+  TestResponse response;
+  response.body = registry_.Manifest("a/b", "t");
+  const std::string other = oci::Digest::OfBytes("other").ToString();
+  response.headers = {
+      {"Content-Type", std::string(oci::media_type::kOciManifest)},
+      {"Docker-Content-Digest", other}};
+  Answer(response);
+  EXPECT_EQ(Message([&] { Fetch("r.example/a/b:t"); }),
+            "GET https://r.example/v2/a/b/manifests/t: the manifest's digest "
+            "is " +
+                digest_ + ", expected " + other);
+}
+
+TEST_F(ClientTest, MalformedDigestHeaderIsRefused) {
+  for (const char* header :
+       {"sha256:../../etc", "sha256:ABC", "md5:abc", "sha256:", "nonsense"}) {
+    TestResponse response;
+    response.body = registry_.Manifest("a/b", "t");
+    response.headers = {
+        {"Content-Type", std::string(oci::media_type::kOciManifest)},
+        {"Docker-Content-Digest", header}};
+    Answer(response);
+    EXPECT_EQ(Message([&] { Resolve("r.example/a/b:t"); }),
+              "HEAD https://r.example/v2/a/b/manifests/t: malformed "
+              "Docker-Content-Digest header \"" +
+                  std::string(header) + "\"");
+    EXPECT_NE(Message([&] { Fetch("r.example/a/b:t"); }).find("malformed"),
+              std::string::npos);
+  }
+}
+
+TEST_F(ClientTest, HeadThatAnswersAnotherDigestIsRefused) {
+  TestResponse response;
+  response.body = "x";
+  const std::string other = oci::Digest::OfBytes("other").ToString();
+  response.headers = {
+      {"Content-Type", std::string(oci::media_type::kOciManifest)},
+      {"Docker-Content-Digest", other}};
+  Answer(response);
+  EXPECT_EQ(Message([&] { Resolve("r.example/a/b@" + digest_); }),
+            "HEAD https://r.example/v2/a/b/manifests/" + digest_ +
+                ": the registry answers with " + other);
+}
+
+TEST_F(ClientTest, Schema1IsRefusedByName) {
+  for (const char* type :
+       {"application/vnd.docker.distribution.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v1+prettyjws",
+        "application/json", "text/plain", ""}) {
+    TestResponse response;
+    response.body = R"({"schemaVersion":1,"name":"a/b","fsLayers":[]})";
+    response.headers = {{"Content-Type", type}};
+    Answer(response);
+    for (const auto& message : {Message([&] { Resolve("r.example/a/b:t"); }),
+                                Message([&] { Fetch("r.example/a/b:t"); })}) {
+      EXPECT_NE(message.find("schema 1"), std::string::npos)
+          << type << ": " << message;
+    }
+  }
+}
+
+TEST_F(ClientTest, ARegistryWithoutV2IsNotFound) {
+  TestResponse response;
+  response.status = 404;
+  response.body = "<html>404 page not found</html>";
+  Answer(response);
+  EXPECT_EQ(Message([&] { Fetch("r.example/a/b:t"); }),
+            "manifest for r.example/a/b:t not found: GET "
+            "https://r.example/v2/a/b/manifests/t: status 404");
+}
+
+TEST_F(ClientTest, AmbiguousDocumentsAreRefused) {
+  TestResponse response;
+  response.body =
+      R"({"schemaVersion":2,"manifests":[],"layers":[],"config":{}})";
+  response.headers = {
+      {"Content-Type", std::string(oci::media_type::kOciIndex)}};
+  Answer(response);
+  EXPECT_THROW(Fetch("r.example/a/b:t"), Error);
+}
+
+TEST_F(ClientTest, BodyAndHeaderMustAgreeOnTheType) {
+  TestResponse response;
+  response.body = registry_.Manifest("a/b", "t");
+  response.headers = {
+      {"Content-Type", std::string(oci::media_type::kDockerManifest)}};
+  Answer(response);
+  EXPECT_THROW(Fetch("r.example/a/b:t"), Error);
+}
+
+TEST_F(ClientTest, AHugeManifestIsRefused) {
+  TestResponse response;
+  response.body = std::string(5u << 20, ' ');
+  response.headers = {
+      {"Content-Type", std::string(oci::media_type::kOciManifest)}};
+  Answer(response);
+  EXPECT_EQ(Message([&] { Fetch("r.example/a/b:t"); }),
+            "GET https://r.example/v2/a/b/manifests/t: the manifest is larger "
+            "than 4 MiB");
+}
+
+TEST_F(ClientTest, ManifestAmongTheBlobs) {
+  const std::string bytes = registry_.Manifest("a/b", "t");
+  const std::string as_blob = registry_.AddBlob("blobs/only", bytes);
+  EXPECT_EQ(Fetch("r.example/blobs/only@" + as_blob).bytes, bytes);
+  EXPECT_EQ(transport_.Log(),
+            (std::vector<std::string>{
+                "GET https://r.example/v2/blobs/only/manifests/" + as_blob,
+                "GET https://r.example/v2/blobs/only/blobs/" + as_blob}));
+}
+
+TEST_F(ClientTest, SmallBlobsAreVerifiedAndCapped) {
+  const std::string config = "{\"os\":\"linux\"}";
+  registry_.AddBlob("a/b", config);
+  const auto repository = oci::Repository::Parse("r.example/a/b");
+  const auto get = [&](const oci::Descriptor& descriptor, size_t cap) {
+    return under_test_.client->FetchSmallBlob(repository, descriptor, cap,
+                                              under_test_.cancel);
+  };
+  EXPECT_EQ(get(BlobDescriptor(config), 100), config);
+  oci::Descriptor wrong = BlobDescriptor(config);
+  wrong.size = 5;
+  EXPECT_EQ(Message([&] { get(wrong, 100); }),
+            "blob " + wrong.digest.ToString() +
+                " of r.example/a/b: the registry has 14 bytes, the manifest "
+                "says 5");
+  EXPECT_EQ(Message([&] { get(BlobDescriptor(config), 5); }),
+            "blob " + wrong.digest.ToString() +
+                " of r.example/a/b is too large: 14 bytes, at most 5 are "
+                "accepted");
+}
+
+TEST_F(ClientTest, MissingBlobSaysWhich) {
+  const auto descriptor = BlobDescriptor("never stored");
+  MemorySink sink;
+  EXPECT_EQ(Message([&] {
+              under_test_.client->FetchBlob(
+                  oci::Repository::Parse("r.example/a/b"), descriptor, sink,
+                  under_test_.cancel);
+            }),
+            "blob " + descriptor.digest.ToString() +
+                " of r.example/a/b not found: GET "
+                "https://r.example/v2/a/b/blobs/" +
+                descriptor.digest.ToString() +
+                ": BLOB_UNKNOWN: blob unknown to registry");
+}
+
+TEST_F(ClientTest, BlobExists) {
+  const auto repository = oci::Repository::Parse("r.example/a/b");
+  EXPECT_TRUE(under_test_.client->BlobExists(
+      repository, oci::Digest::OfBytes(layer_), under_test_.cancel));
+  EXPECT_FALSE(under_test_.client->BlobExists(
+      repository, oci::Digest::OfBytes("no"), under_test_.cancel));
+}
+
+TEST_F(ClientTest, MirrorsFirstThenTheRegistry) {
+  FakeRegistry mirror;
+  transport_.Serve("https://m.example", mirror.Handler());
+  under_test_.hosts.mirrors = {"https://down.example", "https://m.example"};
+  EXPECT_EQ(Fetch("r.example/a/b:t").digest.ToString(), digest_);
+  EXPECT_EQ(transport_.Log(), (std::vector<std::string>{
+                                  "GET https://down.example/v2/a/b/manifests/t",
+                                  "GET https://m.example/v2/a/b/manifests/t",
+                                  "GET https://r.example/v2/a/b/manifests/t"}));
+  EXPECT_TRUE(clock_.sleeps().empty());
+}
+
+TEST_F(ClientTest, AMirrorNeverSeesTheRegistrysCredentials) {
+  FakeRegistry mirror;
+  mirror.auth = FakeRegistry::Auth::kBasic;
+  registry_.auth = FakeRegistry::Auth::kBasic;
+  transport_.Serve("https://m.example", mirror.Handler());
+  under_test_.hosts.mirrors = {"https://m.example"};
+  Credentials credentials;
+  credentials.username = registry_.username;
+  credentials.password = registry_.password;
+  under_test_.credentials.by_host["r.example"] = credentials;
+  Fetch("r.example/a/b:t");
+  for (const TestRequest& request : transport_.requests()) {
+    if (request.origin == "https://m.example") {
+      EXPECT_EQ(request.Header("Authorization"), "");
+    }
+  }
+}
+
+TEST_F(ClientTest, ErrorsOfMirrorsAreNotes) {
+  under_test_.hosts.mirrors = {"https://down.example"};
+  try {
+    Fetch("r.example/a/b:nope");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.notes(),
+              std::vector<std::string>{
+                  "mirror https://down.example/: GET "
+                  "https://down.example/v2/a/b/manifests/nope: connection "
+                  "refused"});
+  }
+}
+
+TEST_F(ClientTest, RedirectsDropTheAuthorization) {
+  registry_.auth = FakeRegistry::Auth::kBasic;
+  registry_.blob_redirect = "https://cdn.example";
+  transport_.Serve("https://cdn.example", [this](const TestRequest&) {
+    TestResponse response;
+    response.body = layer_;
+    return response;
+  });
+  Credentials credentials;
+  credentials.username = registry_.username;
+  credentials.password = registry_.password;
+  under_test_.credentials.by_host["r.example"] = credentials;
+  MemorySink sink;
+  under_test_.client->FetchBlob(oci::Repository::Parse("r.example/a/b"),
+                                BlobDescriptor(layer_), sink,
+                                under_test_.cancel);
+  EXPECT_EQ(sink.bytes(), layer_);
+  const TestRequest last = transport_.requests().back();
+  EXPECT_EQ(last.origin, "https://cdn.example");
+  EXPECT_EQ(last.query, "X-Signature=presigned-secret");
+  EXPECT_EQ(last.Header("Authorization"), "");
+}
+
+TEST_F(ClientTest, APresignedUrlIsNeverShown) {
+  registry_.blob_redirect = "https://cdn.example";
+  transport_.Serve("https://cdn.example", [](const TestRequest&) {
+    return testing::RegistryError(403, "AccessDenied", "expired");
+  });
+  MemorySink sink;
+  const std::string message = Message([&] {
+    under_test_.client->FetchBlob(oci::Repository::Parse("r.example/a/b"),
+                                  BlobDescriptor(layer_), sink,
+                                  under_test_.cancel);
+  });
+  EXPECT_EQ(message.find("presigned-secret"), std::string::npos);
+  EXPECT_NE(message.find("AccessDenied"), std::string::npos);
+}
+
+TEST_F(ClientTest, ATokenThatDiesInTheMiddleOfALayer) {
+  registry_.auth = FakeRegistry::Auth::kToken;
+  registry_.anonymous_pull = true;
+  const std::string big(100000, 'x');
+  registry_.AddBlob("a/b", big);
+  bool first = true;
+  transport_.Serve("https://r.example", [&](const TestRequest& request) {
+    TestResponse response = registry_.Handle(request);
+    if (response.body.size() == big.size() && first) {
+      first = false;
+      response.cut_after = 40000;
+      registry_.RevokeTokens();
+    }
+    return response;
+  });
+  MemorySink sink;
+  under_test_.client->FetchBlob(oci::Repository::Parse("r.example/a/b"),
+                                BlobDescriptor(big), sink, under_test_.cancel);
+  EXPECT_EQ(sink.bytes(), big);
+  EXPECT_EQ(sink.restarts(), 0);
+  const TestRequest last = transport_.requests().back();
+  EXPECT_EQ(last.Header("Range"), "bytes=40000-");
+}
+
+TEST_F(ClientTest, BytesOfAnEarlierRunAreKept) {
+  const std::string big(100000, 'x');
+  registry_.AddBlob("a/b", big);
+  const auto fetch = [&](MemorySink& sink) {
+    under_test_.client->FetchBlob(oci::Repository::Parse("r.example/a/b"),
+                                  BlobDescriptor(big), sink,
+                                  under_test_.cancel);
+    EXPECT_EQ(sink.bytes(), big);
+  };
+  MemorySink half(big.substr(0, 50000));
+  fetch(half);
+  EXPECT_EQ(transport_.requests().back().Header("Range"), "bytes=50000-");
+  EXPECT_EQ(half.restarts(), 0);
+
+  MemorySink whole(big);
+  const size_t before = transport_.requests().size();
+  fetch(whole);
+  EXPECT_EQ(transport_.requests().size(), before);
+
+  MemorySink damaged(std::string(50000, 'y'));
+  fetch(damaged);
+  EXPECT_EQ(damaged.restarts(), 1);
+
+  MemorySink unreadable(big.substr(0, 50000), false);
+  fetch(unreadable);
+  EXPECT_EQ(unreadable.restarts(), 1);
+  EXPECT_EQ(transport_.requests().back().Header("Range"), "");
+
+  MemorySink too_much(big + "z");
+  fetch(too_much);
+  EXPECT_EQ(too_much.restarts(), 1);
+}
+
+TEST_F(ClientTest, BytesFromAMirrorThatDiedAreKept) {
+  const std::string big(100000, 'x');
+  registry_.AddBlob("a/b", big);
+  transport_.Serve("https://m.example", [&](const TestRequest& request) {
+    TestResponse response = registry_.Handle(request);
+    response.cut_after = 30000;
+    return response;
+  });
+  under_test_.hosts.mirrors = {"https://m.example"};
+  MemorySink sink;
+  under_test_.client->FetchBlob(oci::Repository::Parse("r.example/a/b"),
+                                BlobDescriptor(big), sink, under_test_.cancel);
+  EXPECT_EQ(sink.bytes(), big);
+  EXPECT_EQ(transport_.requests().back().Header("Range"), "bytes=30000-");
+}
+
+TEST_F(ClientTest, AFailingSinkIsNotTheRegistrysFault) {
+  class FullDisk : public BlobSink {
+   public:
+    void Write(Bytes) override {
+      throw TransportError(TransportError::Kind::kTransfer, "the other end");
+    }
+    void Restart() override {}
+  } sink;
+  EXPECT_EQ(Message([&] {
+              under_test_.client->FetchBlob(
+                  oci::Repository::Parse("r.example/a/b"),
+                  BlobDescriptor(layer_), sink, under_test_.cancel);
+            }),
+            "the other end");
+  EXPECT_EQ(transport_.requests().size(), 1U);
+}
+
+TEST_F(ClientTest, RedirectToPlainHttpIsRefused) {
+  registry_.blob_redirect = "http://cdn.example";
+  MemorySink sink;
+  EXPECT_EQ(Message([&] {
+              under_test_.client->FetchBlob(
+                  oci::Repository::Parse("r.example/a/b"),
+                  BlobDescriptor(layer_), sink, under_test_.cancel);
+            }),
+            "GET https://r.example/v2/a/b/blobs/" +
+                oci::Digest::OfBytes(layer_).ToString() +
+                ": redirect from https to plain http refused");
+}
+
+TEST_F(ClientTest, ForeignLayersStayAwayFromTheirUrls) {
+  oci::Descriptor descriptor = BlobDescriptor(layer_);
+  descriptor.media_type =
+      "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+  descriptor.urls = {"https://foreign.example/layer"};
+  MemorySink sink;
+  under_test_.client->FetchBlob(oci::Repository::Parse("r.example/a/b"),
+                                descriptor, sink, under_test_.cancel);
+  EXPECT_EQ(transport_.requests()[0].origin, "https://r.example");
+
+  ClientOptions options;
+  options.allow_foreign_urls = true;
+  ClientUnderTest allowed(transport_, clock_, options);
+  transport_.Serve("https://foreign.example", [this](const TestRequest&) {
+    TestResponse response;
+    response.body = layer_;
+    return response;
+  });
+  MemorySink other;
+  allowed.client->FetchBlob(oci::Repository::Parse("r.example/a/b"), descriptor,
+                            other, allowed.cancel);
+  EXPECT_EQ(transport_.requests().back().origin, "https://foreign.example");
+  EXPECT_EQ(other.bytes(), layer_);
+}
+
+TEST_F(ClientTest, TagsInPages) {
+  for (const char* tag : {"v1", "v2", "v3", "v4"}) {
+    registry_.AddImage("a/b", tag, layer_);
+  }
+  registry_.tags_per_page = 2;
+  EXPECT_EQ(under_test_.client->ListTags(
+                oci::Repository::Parse("r.example/a/b"), under_test_.cancel),
+            (std::vector<std::string>{"t", "v1", "v2", "v3", "v4"}));
+  EXPECT_EQ(transport_.requests().size(), 3U);
+}
+
+TEST_F(ClientTest, TagListsOfOddRegistries) {
+  const struct {
+    const char* body;
+    size_t count;
+  } cases[] = {
+      {R"({"name":"a/b","tags":null})", 0},
+      {R"({"name":"a/b"})", 0},
+      {R"({"tags":["ok",5,"bad tag","../x"]})", 1},
+  };
+  for (const auto& c : cases) {
+    Answer(testing::JsonResponse(200, c.body));
+    EXPECT_EQ(under_test_.client
+                  ->ListTags(oci::Repository::Parse("r.example/a/b"),
+                             under_test_.cancel)
+                  .size(),
+              c.count)
+        << c.body;
+  }
+  TestResponse circle = testing::JsonResponse(200, R"({"tags":["x"]})");
+  circle.headers.emplace_back("Link", "</v2/a/b/tags/list>; rel=\"next\"");
+  Answer(circle);
+  EXPECT_EQ(under_test_.client
+                ->ListTags(oci::Repository::Parse("r.example/a/b"),
+                           under_test_.cancel)
+                .size(),
+            1U);
+}
+
+TEST_F(ClientTest, WarningsAreShownOnce) {
+  TestResponse response;
+  response.body = registry_.Manifest("a/b", "t");
+  response.headers = {
+      {"Content-Type", std::string(oci::media_type::kOciManifest)},
+      {"Warning", "299 - \"this repository is going away\""}};
+  Answer(response);
+  Fetch("r.example/a/b:t");
+  Fetch("r.example/a/b:t");
+  EXPECT_EQ(under_test_.warnings,
+            std::vector<std::string>{
+                "registry r.example: this repository is going away"});
+}
+
+TEST_F(ClientTest, InsecureFallsBackToPlainHttpOnce) {
+  transport_.Serve("https://r.example", [](const TestRequest&) -> TestResponse {
+    throw TransportError(TransportError::Kind::kTls, "wrong version number");
+  });
+  transport_.Serve("http://r.example", registry_.Handler());
+  EXPECT_EQ(Message([&] { Resolve("r.example/a/b:t"); }),
+            "wrong version number");
+  under_test_.hosts.insecure = true;
+  Resolve("r.example/a/b:t");
+  Resolve("r.example/a/b:t");
+  EXPECT_EQ(transport_.Log(), (std::vector<std::string>{
+                                  "HEAD https://r.example/v2/a/b/manifests/t",
+                                  "HEAD https://r.example/v2/a/b/manifests/t",
+                                  "HEAD http://r.example/v2/a/b/manifests/t",
+                                  "HEAD http://r.example/v2/a/b/manifests/t"}));
+}
+
+TEST_F(ClientTest, CancelledBeforeTheFirstByte) {
+  under_test_.cancel.Cancel();
+  try {
+    Resolve("r.example/a/b:t");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInterrupted);
+  }
+  EXPECT_TRUE(transport_.requests().empty());
+}
+
+}  // namespace
+}  // namespace imgbuild::registry
