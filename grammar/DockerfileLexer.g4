@@ -8,8 +8,9 @@
 //   U+001B   '\', when '\' is the escape character
 //   U+001C   '`', when '`' is the escape character
 //   '\'      '\', when it is not
-//   U+007F   any byte of a non-ASCII character
-//   U+0001   U+0000, U+001B and U+001C themselves
+//   U+001D   any byte of a blank that is not ASCII (U+00A0, U+3000, ...)
+//   U+007F   any byte of another character that is not ASCII
+//   U+0001   U+0000, U+001B, U+001C and U+001D themselves
 //
 // An instruction is lexed in stages, each a mode: the keyword, its flags, and
 // its arguments in the mode that the keyword chose. Arguments that begin with
@@ -101,8 +102,8 @@ END_OF_FLAGS    : '--' -> mode(BeforeArguments) ;
 FLAG            : '--' FLAG_NAME+ FLAG_UNTERMINATED?
                 | '--' FLAG_UNTERMINATED ;
 FLAG_ASSIGN     : '--' FLAG_NAME* '=' -> mode(FlagValue) ;
-FLAGS_BLANK     : BLANK+ -> skip ;
-FIRST_ARGUMENT  : ~[ \t\u000B\f\r] { EnterArguments(); } -> skip ;
+FLAGS_BLANK     : (BLANK | '\u001D')+ -> skip ;
+FIRST_ARGUMENT  : ~[ \t\u000B\f\r\u001D] { EnterArguments(); } -> skip ;
 
 fragment FLAG_NAME : ~[ \t\u000B\f\r='"\u001B\u001C] | ESCAPE . | FLAG_QUOTED ;
 fragment FLAG_QUOTED
@@ -137,7 +138,7 @@ JSON_WORD   : 'true' | 'false' | 'null' ;
 JSON_BLANK  : [ \t\r]+ -> skip ;
 JSON_OTHER  : . ;
 fragment JSON_CHARACTER
-    : ~["\\\u0000-\u001B\u001D-\u001F]
+    : ~["\\\u0000-\u001B\u001E-\u001F]
     | BACKSLASH (["/bfnrt] | BACKSLASH | 'u' HEX HEX HEX HEX)
     ;
 fragment HEX : [0-9a-fA-F] ;
@@ -191,10 +192,11 @@ fragment SCRIPT_PIECE
 mode Pairs;
 // Splitting at the first '=' is left to the reader: it may be inside quotes.
 PAIR_WORD   : PAIR_PIECE+ PAIR_UNTERMINATED? | PAIR_UNTERMINATED ;
-PAIRS_BLANK : BLANK+ -> skip ;
+// These words are separated by all of Unicode's blanks, unlike others.
+PAIRS_BLANK : (BLANK | '\u001D')+ -> skip ;
 PAIR_ESCAPE : ESCAPE -> skip ;  // the last character
 fragment PAIR_PIECE
-    : ~[ \t\u000B\f\r'"\u001B\u001C]
+    : ~[ \t\u000B\f\r'"\u001B-\u001D]
     | ESCAPE .
     | '"' (ESCAPE . | ~["\u001B\u001C])* '"'
     | '\'' ~[']* '\''
@@ -219,5 +221,5 @@ HEALTH_OTHER : ~[ \t\u000B\f\r]+      { Arguments(Rest, false); } -> mode(Before
 // ---- Nothing but arguments may follow.
 
 mode BeforeArguments;
-BEFORE_BLANK : BLANK+ -> skip ;
-BEFORE_FIRST : ~[ \t\u000B\f\r] { EnterArguments(); } -> skip ;
+BEFORE_BLANK : (BLANK | '\u001D')+ -> skip ;
+BEFORE_FIRST : ~[ \t\u000B\f\r\u001D] { EnterArguments(); } -> skip ;

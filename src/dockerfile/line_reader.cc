@@ -56,8 +56,15 @@ std::optional<DirectiveText> MatchDirective(std::string_view line) {
 size_t SpaceAt(std::string_view text, size_t position) {
   if (position >= text.size()) return 0;
   const std::string_view rest = text.substr(position);
-  const unsigned char c = static_cast<unsigned char>(rest[0]);
-  if (c < 0x80) return IsAsciiSpace(rest[0]) ? 1 : 0;
+  switch (static_cast<unsigned char>(rest[0])) {
+    case 0xC2:
+    case 0xE1:
+    case 0xE2:
+    case 0xE3:
+      break;
+    default:
+      return IsAsciiSpace(rest[0]) ? 1 : 0;
+  }
   for (std::string_view space :
        {"\u0085", "\u00A0", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003",
         "\u2004", "\u2005", "\u2006", "\u2007", "\u2008", "\u2009", "\u200A",

@@ -34,8 +34,8 @@ class LineStream : public antlr4::CharStream {
  public:
   explicit LineStream(char escape) {
     for (size_t i = 0; i < symbols_.size(); ++i)
-      symbols_[i] = static_cast<unsigned char>(i < 0x80 ? i : 0x7F);
-    symbols_[0x00] = symbols_[0x1B] = symbols_[0x1C] = 0x01;
+      symbols_[i] = static_cast<unsigned char>(i < 0x80 ? i : kOther);
+    for (size_t taken : {0x00, 0x1B, 0x1C, 0x1D}) symbols_[taken] = 0x01;
     symbols_[static_cast<unsigned char>(escape)] = escape == '\\' ? 0x1B : 0x1C;
   }
 
@@ -51,7 +51,8 @@ class LineStream : public antlr4::CharStream {
     const size_t at =
         position_ + static_cast<size_t>(offset > 0 ? offset - 1 : offset);
     if (offset == 0 || at >= text_.size()) return antlr4::IntStream::EOF;
-    return symbols_[static_cast<unsigned char>(text_[at])];
+    const size_t symbol = symbols_[static_cast<unsigned char>(text_[at])];
+    return symbol == kOther && InSpace(at) ? kSpace : symbol;
   }
   ssize_t mark() override { return -1; }
   void release(ssize_t) override {}
@@ -69,6 +70,17 @@ class LineStream : public antlr4::CharStream {
   std::string toString() const override { return std::string(text_); }
 
  private:
+  static constexpr size_t kOther = 0x7F;
+  static constexpr size_t kSpace = 0x1D;
+
+  // Whether the byte at `at` belongs to a blank of Unicode.
+  bool InSpace(size_t at) const {
+    for (size_t back = 0; back <= 2 && back <= at; ++back) {
+      if (SpaceAt(text_, at - back) > back) return true;
+    }
+    return false;
+  }
+
   std::string_view text_;
   size_t position_ = 0;
   std::array<unsigned char, 256> symbols_;
@@ -126,7 +138,7 @@ Keyword KeywordOf(size_t token_type) {
 
 // The first non-blank byte at or after `from`, to the end of the line.
 Span RestFrom(std::string_view line, size_t from) {
-  while (from < line.size() && IsBlank(line[from])) ++from;
+  while (const size_t blank = SpaceAt(line, from)) from += blank;
   return {from, line.size()};
 }
 

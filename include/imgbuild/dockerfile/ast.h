@@ -37,15 +37,6 @@ struct Heredoc {
   SourceRange body_range;  // of the body
 };
 
-// `--name`, `--name=value`: validated by name and kind against the
-// instruction's table, value as written (quotes removed as the lexer does).
-struct Flag {
-  std::string name;
-  std::optional<std::string> value;
-  SourceRange range;        // of the whole flag
-  SourceRange value_range;  // of the value, or of the flag without one
-};
-
 // RUN, CMD, ENTRYPOINT, HEALTHCHECK CMD: shell text or a JSON array.
 struct Command {
   enum class Form { kShell, kExec };
