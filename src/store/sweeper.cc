@@ -34,20 +34,20 @@ bool IsAbandoned(int dirfd, const std::string& name, int flags) {
 
 Swept Sweeper::All(bool drop_cache) {
   Swept swept;
-  DropRecords(drop_cache);
-  Marks marks = MarkRecords();
+  Marks marks = MarkRecords(drop_cache);
   MarkContainers(&marks);
-  // Rows before files: a row without its file is a miss, a file without a row
-  // is swept the next time.
-  DropUnmarkedRows(marks);
-  for (const oci::DiffId& diff_id : snapshots_.List()) {
-    if (!marks.contains(ToRaw(diff_id.digest()))) RemoveLayer(diff_id, &swept);
-  }
+  // Files before rows: on a full disk nothing can be written before something
+  // is removed, and a row without its file is no more than a miss.
+  SweepTemporary(drop_cache);
+  SweepStatCache(drop_cache);
   for (const oci::Digest& digest : content_.List()) {
     if (!marks.contains(ToRaw(digest))) RemoveBlob(digest, &swept);
   }
-  SweepTemporary(drop_cache);
-  SweepStatCache(drop_cache);
+  for (const oci::DiffId& diff_id : snapshots_.List()) {
+    if (!marks.contains(ToRaw(diff_id.digest()))) RemoveLayer(diff_id, &swept);
+  }
+  DropRecords(drop_cache);
+  DropUnmarkedRows(marks);
   unsynced_.SyncLayers();
   return swept;
 }
@@ -81,14 +81,19 @@ void Sweeper::DropRecords(bool drop_cache) {
   transaction.Commit();
 }
 
-Sweeper::Marks Sweeper::MarkRecords() {
+Sweeper::Marks Sweeper::MarkRecords(bool drop_cache) {
+  std::vector<const char*> queries = {
+      "SELECT manifest FROM image", "SELECT DISTINCT digest FROM ref",
+      "SELECT target FROM name WHERE manifest IN (SELECT manifest FROM image)",
+      "SELECT target FROM index_link WHERE manifest IN "
+      "(SELECT manifest FROM image)"};
+  if (!drop_cache) {
+    queries.push_back("SELECT diff_id FROM cache WHERE diff_id IS NOT NULL");
+    queries.push_back("SELECT blob FROM cache WHERE blob IS NOT NULL");
+  }
   Marks marks;
   const auto db = db_.Open();
-  for (const char* sql :
-       {"SELECT manifest FROM image", "SELECT DISTINCT digest FROM ref",
-        "SELECT target FROM name", "SELECT target FROM index_link",
-        "SELECT diff_id FROM cache WHERE diff_id IS NOT NULL",
-        "SELECT blob FROM cache WHERE blob IS NOT NULL"}) {
+  for (const char* sql : queries) {
     Query query = db->Prepare(sql);
     while (query.Step()) marks.emplace(query.GetBlob(0));
   }

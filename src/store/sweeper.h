@@ -41,7 +41,7 @@ class Sweeper {
   using Marks = std::unordered_set<std::string>;  // raw digests
 
   void DropRecords(bool drop_cache);
-  Marks MarkRecords();
+  Marks MarkRecords(bool drop_cache);
   void MarkContainers(Marks* marks);
   bool IsMarked(Database& db, const std::string& raw);
   void DropUnmarkedRows(const Marks& marks);

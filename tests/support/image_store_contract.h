@@ -85,9 +85,9 @@ class ImageStoreContract : public testing::TestWithParam<StoreFactory> {
       const std::string how = match->how == Match::How::kDigest ? "digest"
                               : match->how == Match::How::kTag  ? "tag"
                                                                 : "id";
-      for (const std::string seed : {"a", "b", "c", "d"}) {
+      for (const char* seed : {"a", "b", "c", "d"}) {
         if (match->image.manifest == Image(seed).manifest) {
-          return seed + " " + how;
+          return std::string(seed) + " " + how;
         }
       }
       return match->image.manifest.Short() + " " + how;
