@@ -105,7 +105,8 @@ std::string DigestSelection(const ContextSource& source,
       if (item.info.type == FileType::kRegular) files.push_back(&item);
     }
   }
-  const std::vector<oci::Digest> digests = source.DigestFiles(files);
+  const std::vector<ContextSource::FileDigest> digests =
+      source.DigestFiles(files);
   oci::Hasher hasher;
   size_t next = 0;
   for (const Selected& match : selection.matches) {
@@ -124,7 +125,9 @@ std::string DigestSelection(const ContextSource& source,
           info.rdev_minor};
       hasher.Update({reinterpret_cast<const char*>(numbers), sizeof(numbers)});
       if (info.type == FileType::kRegular) {
-        Field(hasher, digests[next++].hex());
+        const ContextSource::FileDigest& digest = digests[next++];
+        Field(hasher, digest.digest.hex());
+        if (!digest.has_xattrs) continue;
       } else if (info.type == FileType::kSymlink) {
         Field(hasher, source.ReadLink(item.path));
         continue;

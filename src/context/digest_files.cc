@@ -1,6 +1,7 @@
 #include "context/digest_files.h"
 
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -55,7 +56,9 @@ FileDigester::Result FileDigester::Digest(int fd, uint64_t size,
   // Asked again instead of reading on for the end: it tells growth too.
   const FileInfo after = ToFileInfo(fs::Fstat(fd));
   if (after.size != size) throw Changed(path);
-  return {hasher.Finish(), after, SameTimes(before, after)};
+  // Their change moves ctime, so the answer keeps as long as the digest does.
+  const bool has_xattrs = ::flistxattr(fd, nullptr, 0) > 0;
+  return {hasher.Finish(), has_xattrs, after, SameTimes(before, after)};
 }
 
 int64_t WallClock() {

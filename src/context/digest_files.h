@@ -19,6 +19,7 @@ class FileDigester {
 
   struct Result {
     oci::Digest digest;
+    bool has_xattrs = false;
     // Of the open file; nothing about it changed while it was read.
     FileInfo info;
     bool steady = false;

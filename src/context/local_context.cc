@@ -181,9 +181,9 @@ class LocalContext : public ContextSource {
     return items;
   }
 
-  std::vector<oci::Digest> DigestFiles(
+  std::vector<FileDigest> DigestFiles(
       const std::vector<const Item*>& files) const override {
-    std::vector<std::optional<oci::Digest>> found(files.size());
+    std::vector<std::optional<FileDigest>> found(files.size());
     std::vector<size_t> missing;
     for (size_t i = 0; i < files.size(); ++i) {
       found[i] = stat_cache_.Find(files[i]->info);
@@ -199,7 +199,7 @@ class LocalContext : public ContextSource {
         }
       };
     });
-    std::vector<oci::Digest> digests;
+    std::vector<FileDigest> digests;
     digests.reserve(files.size());
     for (auto& digest : found) digests.push_back(std::move(*digest));
     return digests;
@@ -287,14 +287,15 @@ class LocalContext : public ContextSource {
     if (InfoAt(*place).type != type) throw ErrnoError(operation, path, EINVAL);
   }
 
-  oci::Digest DigestOne(const Item& file, FileOpener* opener,
-                        FileDigester* digester) const {
+  FileDigest DigestOne(const Item& file, FileOpener* opener,
+                       FileDigester* digester) const {
     const int64_t hashed_at = WallClock();
     const UniqueFd fd = opener->Open(file.path);
     FileDigester::Result result =
         digester->Digest(fd.get(), file.info.size, file.path);
-    if (result.steady) stat_cache_.Add(result.info, result.digest, hashed_at);
-    return std::move(result.digest);
+    FileDigest digest{std::move(result.digest), result.has_xattrs};
+    if (result.steady) stat_cache_.Add(result.info, digest, hashed_at);
+    return digest;
   }
 
   const std::string name_;

@@ -10,7 +10,7 @@ namespace {
 
 // Bumped whenever the record changes; the records are in the machine's byte
 // order, which the second half tells.
-constexpr uint64_t kMagic = 0x3130'5453'4249'0001;
+constexpr uint64_t kMagic = 0x3130'5453'4249'0002;
 constexpr size_t kMaxBytes = size_t{256} << 20;
 // A record that nobody asked for during so many saves belongs to a file that
 // is gone, or to a build that is not run any more.
@@ -39,10 +39,11 @@ void ToRaw(const oci::Digest& digest, unsigned char* raw) {
   }
 }
 
-oci::Digest FromRaw(const unsigned char* raw) {
-  return oci::Digest::FromRaw(
-      oci::DigestAlgorithm::kSha256,
-      std::string_view(reinterpret_cast<const char*>(raw), 32));
+ContextSource::FileDigest FromRaw(const unsigned char* raw, bool has_xattrs) {
+  return {oci::Digest::FromRaw(
+              oci::DigestAlgorithm::kSha256,
+              std::string_view(reinterpret_cast<const char*>(raw), 32)),
+          has_xattrs};
 }
 
 }  // namespace
@@ -57,28 +58,30 @@ bool StatCache::IsRacy(const FileInfo& info, int64_t hashed_at) {
   return newest >= hashed_at - (coarse ? kCoarseMargin : kFineMargin);
 }
 
-std::optional<oci::Digest> StatCache::Find(const FileInfo& info) {
+std::optional<ContextSource::FileDigest> StatCache::Find(const FileInfo& info) {
   const std::lock_guard lock(mutex_);
   Load();
   const Record wanted = RecordOf(info);
   const FileId id{wanted.device, wanted.inode};
   if (const auto found = fresh_.find(id); found != fresh_.end()) {
     if (!SameFile(found->second, wanted)) return std::nullopt;
-    return FromRaw(found->second.sha256);
+    return FromRaw(found->second.sha256, found->second.has_xattrs != 0);
   }
   const std::optional<size_t> index = Search(id);
   if (!index) return std::nullopt;
   const Record record = At(*index);
   if (!SameFile(record, wanted)) return std::nullopt;
   asked_[*index] = true;
-  return FromRaw(record.sha256);
+  return FromRaw(record.sha256, record.has_xattrs != 0);
 }
 
-void StatCache::Add(const FileInfo& info, const oci::Digest& digest,
+void StatCache::Add(const FileInfo& info,
+                    const ContextSource::FileDigest& digest,
                     int64_t hashed_at) {
   if (IsRacy(info, hashed_at)) return;
   Record record = RecordOf(info);
-  ToRaw(digest, record.sha256);
+  ToRaw(digest.digest, record.sha256);
+  record.has_xattrs = digest.has_xattrs ? 1 : 0;
   const std::lock_guard lock(mutex_);
   fresh_[{record.device, record.inode}] = record;
   changed_ = true;

@@ -22,11 +22,12 @@ class StatCache {
   // `storage` may be null: then only this process remembers.
   StatCache(StatCacheStorage* storage, std::string key);
 
-  std::optional<oci::Digest> Find(const FileInfo& info);
+  std::optional<ContextSource::FileDigest> Find(const FileInfo& info);
   // `hashed_at`: nanoseconds since 1970, taken before the file was opened.
   // A file that changed so shortly before that another change could leave the
   // same times behind is not remembered (git's "racily clean" entries).
-  void Add(const FileInfo& info, const oci::Digest& digest, int64_t hashed_at);
+  void Add(const FileInfo& info, const ContextSource::FileDigest& digest,
+           int64_t hashed_at);
   // Saves, if there is something new.
   void Flush();
 
@@ -41,8 +42,8 @@ class StatCache {
     int64_t mtime = 0;  // nanoseconds
     int64_t ctime = 0;
     unsigned char sha256[32] = {};
-    uint32_t unused = 0;  // saves since somebody asked for it
-    uint32_t reserved = 0;
+    uint32_t unused = 0;      // saves since somebody asked for it
+    uint32_t has_xattrs = 0;  // 0 or 1
   };
   static_assert(sizeof(Record) == 80);
   struct FileId {

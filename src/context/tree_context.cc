@@ -137,21 +137,22 @@ class TreeContext : public ContextSource {
     return items;
   }
 
-  std::vector<oci::Digest> DigestFiles(
+  std::vector<FileDigest> DigestFiles(
       const std::vector<const Item*>& files) const override {
-    std::vector<std::optional<oci::Digest>> found(files.size());
+    std::vector<std::optional<FileDigest>> found(files.size());
     ParallelFor(pool_, files.size(), kDigestGrain, [&] {
       const auto digester = std::make_shared<FileDigester>(cancel_);
       return [&, digester](size_t begin, size_t end) {
         for (size_t i = begin; i < end; ++i) {
           const Item& file = *files[i];
           const UniqueFd fd = tree_->Open(file.path);
-          found[i] =
-              digester->Digest(fd.get(), file.info.size, file.path).digest;
+          FileDigester::Result result =
+              digester->Digest(fd.get(), file.info.size, file.path);
+          found[i] = {std::move(result.digest), result.has_xattrs};
         }
       };
     });
-    std::vector<oci::Digest> digests;
+    std::vector<FileDigest> digests;
     digests.reserve(files.size());
     for (auto& digest : found) digests.push_back(std::move(*digest));
     return digests;

@@ -84,10 +84,11 @@ class ContextFixture : public ::testing::Test {
     for (const auto& item : items) {
       if (item.info.type == FileType::kRegular) files.push_back(&item);
     }
-    const std::vector<oci::Digest> digests = source.DigestFiles(files);
+    const std::vector<ContextSource::FileDigest> digests =
+        source.DigestFiles(files);
     std::map<std::string, std::string> by_path;
     for (size_t i = 0; i < files.size(); ++i) {
-      by_path[files[i]->path] = digests.at(i).hex();
+      by_path[files[i]->path] = digests.at(i).digest.hex();
     }
     return by_path;
   }

@@ -66,11 +66,11 @@ TEST_F(DigestTest, OfContentsInTheOrderAskedFor) {
   EXPECT_EQ(digests.at("empty"), Hex(""));
   EXPECT_EQ(digests.at("big"), Hex(std::string(1'000'003, 'b')));
   const auto items = source->Walk("", nullptr);
-  const std::vector<oci::Digest> two =
+  const std::vector<ContextSource::FileDigest> two =
       source->DigestFiles({&items.at(4), &items.at(1), &items.at(4)});
-  EXPECT_EQ(two.at(0).hex(), Hex("second"));
-  EXPECT_EQ(two.at(1).hex(), Hex("first"));
-  EXPECT_EQ(two.at(2).hex(), Hex("second"));
+  EXPECT_EQ(two.at(0).digest.hex(), Hex("second"));
+  EXPECT_EQ(two.at(1).digest.hex(), Hex("first"));
+  EXPECT_EQ(two.at(2).digest.hex(), Hex("second"));
   EXPECT_TRUE(source->DigestFiles({}).empty());
 }
 
@@ -99,6 +99,26 @@ TEST_F(DigestTest, AnUnchangedFileIsNotOpenedAgain) {
   EXPECT_EQ(digests.at("b"), Hex("two"));
   // Nothing new, so nothing was written.
   EXPECT_EQ(cache_.saves, 1);
+}
+
+TEST_F(DigestTest, WhetherThereAreAttributesIsRememberedToo) {
+  File("plain", "one");
+  File("marked", "two");
+  if (!fs::SetXattr(fd(), "marked", "user.note", "x")) {
+    GTEST_SKIP() << "this file system has no extended attributes";
+  }
+  LetTimePass();
+  const auto marks = [&] {
+    const auto source = Open("", &cache_);
+    const auto items = source->Walk("", nullptr);  // "", marked, plain
+    const auto digests = source->DigestFiles({&items.at(1), &items.at(2)});
+    return std::pair(digests.at(0).has_xattrs, digests.at(1).has_xattrs);
+  };
+  EXPECT_EQ(marks(), std::pair(true, false));
+  EXPECT_EQ(marks(), std::pair(true, false));  // from the cache
+  EXPECT_EQ(cache_.saves, 1);
+  fs::SetXattr(fd(), "plain", "user.note", "y");
+  EXPECT_EQ(marks(), std::pair(true, true));
 }
 
 TEST_F(DigestTest, WhatThisBuildReadIsNotReadTwice) {

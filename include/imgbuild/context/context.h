@@ -47,10 +47,16 @@ class ContextSource : public FileTree {
   // left out: no layer can hold one. Absent path: empty.
   virtual std::vector<Item> Walk(const std::string& path,
                                  const PatternList* exclude) const = 0;
+  struct FileDigest {
+    oci::Digest digest;
+    // Whether Xattrs() is worth asking: hardly any file has one, and a system
+    // call a file is what an unchanged tree must not cost.
+    bool has_xattrs = false;
+  };
   // Digests of the contents of regular files, in the order given; from the
   // stat cache where it can, else read on all threads. Error(kHost) that names
   // a file which is not what Walk() saw any more.
-  virtual std::vector<oci::Digest> DigestFiles(
+  virtual std::vector<FileDigest> DigestFiles(
       const std::vector<const Item*>& files) const = 0;
 
   // Which rule hides `path`, when it exists but is ignored: for error texts.
