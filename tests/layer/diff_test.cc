@@ -253,7 +253,11 @@ TEST_F(DiffTest, WhatIsTheSameInEveryRespectIsDropped) {
                               .Dir("d/")
                               .File("d/f", "same")
                               .Symlink("d/l", "x")
-                              .Node('6', "d/p", 0, 0);
+                              .Node('6', "d/p", 0, 0)
+                              .Dir("e/")
+                              .File("e/same", "beside a change")
+                              .Symlink("e/same-link", "x")
+                              .File("same", "same");
   lower.Extract(TarBuilder(same)
                     .File("bytes", "12345")
                     .File("mode", "x", 0600)
@@ -263,6 +267,7 @@ TEST_F(DiffTest, WhatIsTheSameInEveryRespectIsDropped) {
                     .File("linked", "x")
                     .Finish());
   upper.Extract(TarBuilder(same)
+                    .File("e/new", "")
                     .File("bytes", "12346")
                     .File("mode", "x", 0644)
                     .Pax({{"SCHILY.xattr.user.x", "1"}})
@@ -273,11 +278,12 @@ TEST_F(DiffTest, WhatIsTheSameInEveryRespectIsDropped) {
                     .Time(1'000'000'001)
                     .File("time", "x")
                     .Finish());
-  EXPECT_THAT(Diff(),
-              ElementsAre("f 644 0:0 attribute =x [user.x=1]",
-                          "f 644 0:0 bytes =12346", "f 644 0:0 linked =x",
-                          "h 644 0:0 linked2 -> linked", "f 644 0:0 mode =x",
-                          "l 777 0:0 target -> 12346", "f 644 0:0 time =x"));
+  EXPECT_THAT(
+      Diff(),
+      ElementsAre("f 644 0:0 attribute =x [user.x=1]", "f 644 0:0 bytes =12346",
+                  "d 755 0:0 e", "f 644 0:0 e/new =", "f 644 0:0 linked =x",
+                  "h 644 0:0 linked2 -> linked", "f 644 0:0 mode =x",
+                  "l 777 0:0 target -> 12346", "f 644 0:0 time =x"));
 }
 
 TEST_F(DiffTest, ADirectoryOverAFileHidesNothingButIsNew) {
