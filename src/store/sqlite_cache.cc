@@ -26,6 +26,16 @@ void InsertLayer(Database& db, const StoredLayer& layer) {
       .Run();
 }
 
+// A cache record is a hint: one that cannot be read is one that is not there.
+std::optional<StoredLayer> TryDecodeLayer(const oci::DiffId& diff_id,
+                                          std::string_view bytes) {
+  try {
+    return DecodeLayer(diff_id, bytes);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 SqliteCache::~SqliteCache() {
@@ -56,8 +66,9 @@ std::optional<CacheRecord> SqliteCache::Find(const oci::Digest& key) {
     query.Blob(1, raw);
     if (!query.Step()) return std::nullopt;
     if (!query.IsNull(0)) {
-      record.layer =
-          DecodeLayer(oci::DiffId(FromRaw(query.GetBlob(0))), query.GetBlob(1));
+      record.layer = TryDecodeLayer(oci::DiffId(FromRaw(query.GetBlob(0))),
+                                    query.GetBlob(1));
+      if (!record.layer) return std::nullopt;
     }
     record.recipe = query.GetText(2);
     used = query.GetInt(3);
@@ -118,7 +129,7 @@ std::optional<StoredLayer> SqliteCache::FindLayer(const oci::DiffId& diff_id) {
   Query query = db->Prepare("SELECT layer FROM layer WHERE diff_id=?1");
   query.Blob(1, ToRaw(diff_id.digest()));
   if (!query.Step()) return std::nullopt;
-  return DecodeLayer(diff_id, query.GetBlob(0));
+  return TryDecodeLayer(diff_id, query.GetBlob(0));
 }
 
 void SqliteCache::PutLayer(const StoredLayer& layer) {
