@@ -116,9 +116,13 @@ std::string ElfInterpreter(int fd, const char* bytes) {
   return "";
 }
 
+// As the kernel reads it: blanks and tabs are skipped, a carriage return is
+// part of the name.
 std::string ScriptInterpreter(std::string_view header) {
   std::string_view line = header.substr(2, header.find('\n') - 2);
-  line = Trim(line);
+  size_t start = line.find_first_not_of(" \t");
+  if (start == std::string_view::npos) return "";
+  line.remove_prefix(start);
   return std::string(line.substr(0, line.find_first_of(" \t")));
 }
 
