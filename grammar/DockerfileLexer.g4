@@ -27,6 +27,15 @@ lexer grammar DockerfileLexer;
   void BeginLine(bool json_allowed) {
     json_allowed_ = json_allowed;
     json_depth_ = 0;
+    tokens_ = 0;
+  }
+  // A token takes hundreds of bytes of memory for what may be two bytes of
+  // text.
+  struct TooManyTokens {};
+  static constexpr size_t kMaxTokens = 4000000;
+  std::unique_ptr<antlr4::Token> nextToken() override {
+    if (++tokens_ > kMaxTokens) throw TooManyTokens();
+    return antlr4::Lexer::nextToken();
   }
 
  private:
@@ -52,6 +61,7 @@ lexer grammar DockerfileLexer;
   bool may_be_json_ = false;
   size_t arguments_mode_ = 0;
   int json_depth_ = 0;
+  size_t tokens_ = 0;
 
  public:
 }

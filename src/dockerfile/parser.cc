@@ -54,10 +54,22 @@ Dockerfile Parse(std::shared_ptr<const SourceFile> source,
 
   Grammar grammar(reader.escape());
   LogicalLine line;
+  uint32_t lost_heredoc = 0;  // the line of the instruction before, if any
   while (reader.Next(&line)) {
     Warn(line, &out);
+    const InstructionSyntax syntax = grammar.Read(line);
     AstBuilder builder(line, &reader);
-    Place(builder.Build(grammar.Read(line)), &out);
+    try {
+      Place(builder.Build(syntax), &out);
+    } catch (Error& error) {
+      if (syntax.keyword == Keyword::kUnknown && lost_heredoc != 0) {
+        error.WithHint("is this a here-document's body? The quotes on line " +
+                       std::to_string(lost_heredoc) +
+                       " do not match, so there is none");
+      }
+      throw;
+    }
+    lost_heredoc = syntax.lost_heredoc ? line.WholeRange().begin().line : 0;
   }
   if (!out.stages.empty()) return out;
 

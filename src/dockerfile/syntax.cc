@@ -231,7 +231,11 @@ void ReadPlain(DockerfileParser::PlainContext* context, std::string_view line,
   if (auto* pairs = context->pairs()) out->words = ReadWords(pairs);
   if (auto* script = context->script()) {
     // Quotes that do not match: no here-documents.
-    if (script->SCRIPT_UNTERMINATED().empty()) out->words = ReadWords(script);
+    if (script->SCRIPT_UNTERMINATED().empty()) {
+      out->words = ReadWords(script);
+    } else {
+      out->lost_heredoc = line.find("<<", out->arguments.begin) != line.npos;
+    }
   }
   if (auto* health = context->healthcheck()) ReadHealth(health, line, out);
 }
@@ -294,7 +298,14 @@ class Grammar::Impl {
     tokens_.setTokenSource(&lexer_);
     parser_.setTokenStream(&tokens_);
     InstructionSyntax syntax;
-    ReadInstruction(parser_.line()->instruction(), line.text(), &syntax);
+    try {
+      ReadInstruction(parser_.line()->instruction(), line.text(), &syntax);
+    } catch (const DockerfileLexer::TooManyTokens&) {
+      throw Error(ErrorCode::kDockerfile,
+                  "instruction has more than " +
+                      std::to_string(DockerfileLexer::kMaxTokens) + " words")
+          .At(line.Range({0, 1}));
+    }
     return syntax;
   }
 

@@ -63,6 +63,8 @@ struct InstructionSyntax {
   // FROM, EXPOSE, VOLUME, COPY, ADD, ENV, LABEL, ARG: the words.
   // RUN: its here-documents.
   std::vector<WordSyntax> words;
+  // RUN: the quotes do not match, so what looks like a here-document is none.
+  bool lost_heredoc = false;
   // HEALTHCHECK: NONE, CMD or whatever stands there.
   enum class Health { kMissing, kNone, kCmd, kOther };
   Health health = Health::kMissing;
