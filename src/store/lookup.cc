@@ -107,11 +107,13 @@ std::string Familiar(const NameRecord& name) {
 }
 
 bool NameLess(const NameRecord& a, const NameRecord& b) {
-  const auto key = [](const NameRecord& name) {
-    return std::tuple(name.repository.ToString(), !name.tag.has_value(),
-                      name.tag.value_or(""), name.target, name.manifest);
-  };
-  return key(a) < key(b);
+  // Compared in place: a listing of the whole store sorts with this.
+  if (const auto order = a.repository <=> b.repository; order != 0) {
+    return order < 0;
+  }
+  if (a.tag.has_value() != b.tag.has_value()) return a.tag.has_value();
+  return std::tie(a.tag, a.target, a.manifest) <
+         std::tie(b.tag, b.target, b.manifest);
 }
 
 }  // namespace imgbuild::store

@@ -18,9 +18,10 @@ namespace {
 
 constexpr int64_t kSchemaVersion = kStoreVersion;
 
-// `ref` answers "which images need this digest" (config, layer blobs, DiffIds)
-// for a removal that must not read the whole store. In `name`, tag '' is a
-// digest link.
+// The layers of an image are kept apart from it: most readers list all images
+// and want none of them. `ref` answers "which images need this digest" (config,
+// layer blobs, DiffIds) for a removal that must not read the whole store. In
+// `name`, tag '' is a digest link.
 constexpr char kSchema[] = R"sql(
 CREATE TABLE image(
   manifest BLOB PRIMARY KEY,
@@ -28,9 +29,11 @@ CREATE TABLE image(
   created INTEGER,
   stored INTEGER NOT NULL,
   size INTEGER NOT NULL,
-  platform BLOB NOT NULL,
-  layers BLOB NOT NULL) WITHOUT ROWID;
+  platform BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX image_id ON image(id);
+CREATE TABLE image_layers(
+  manifest BLOB PRIMARY KEY,
+  layers BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE ref(
   digest BLOB NOT NULL,
   manifest BLOB NOT NULL,

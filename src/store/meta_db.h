@@ -2,7 +2,7 @@
 // the first use and shared by the threads of this process, one at a time.
 //
 // Schema history (PRAGMA user_version):
-//   1  image, ref, name, index_link, cache, slot, layer, origin
+//   1  image, image_layers, ref, name, index_link, cache, slot, layer, origin
 // Digests are blobs of 32 (sha256) or 64 (sha512) bytes. A program refuses a
 // database with a higher version than its own.
 #ifndef IMGBUILD_SRC_STORE_META_DB_H_

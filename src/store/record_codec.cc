@@ -1,5 +1,9 @@
 #include "store/record_codec.h"
 
+#include <algorithm>
+#include <array>
+#include <utility>
+
 #include "imgbuild/util/error.h"
 
 namespace imgbuild::store {
@@ -40,13 +44,24 @@ class Encoder {
   std::string bytes_;
 };
 
+// Media types that are written as their number. Append only.
+constexpr std::array<std::string_view, 5> kKnownTypes = {
+    "", oci::media_type::kOciLayerGzip, oci::media_type::kOciLayerZstd,
+    oci::media_type::kOciLayerTar, oci::media_type::kDockerLayerGzip};
+
 constexpr uint64_t kHasPlatform = 1;
 constexpr uint64_t kHasAnnotations = 2;
 constexpr uint64_t kHasUrls = 4;
 constexpr uint64_t kHasArtifactType = 8;
 
 void Encoder::Descriptor(const oci::Descriptor& descriptor) {
-  Text(descriptor.media_type);
+  const auto known = std::ranges::find(kKnownTypes, descriptor.media_type);
+  if (known != kKnownTypes.end() && known != kKnownTypes.begin()) {
+    Number(static_cast<uint64_t>(known - kKnownTypes.begin()));
+  } else {
+    Number(0);
+    Text(descriptor.media_type);
+  }
   Digest(descriptor.digest);
   Number(descriptor.size);
   Number((descriptor.platform ? kHasPlatform : 0) |
@@ -118,7 +133,9 @@ class Decoder {
 };
 
 oci::Descriptor Decoder::Descriptor() {
-  std::string media_type(Text());
+  const uint64_t type = Number();
+  if (type >= kKnownTypes.size()) ThrowDamaged();
+  std::string media_type(type == 0 ? Text() : kKnownTypes[type]);
   oci::Digest digest = Digest();
   oci::Descriptor descriptor{
       std::move(media_type), std::move(digest), 0, std::nullopt, {}, {}, ""};

@@ -3,7 +3,7 @@
 //
 //   digest      32 (sha256) or 64 (sha512) raw bytes
 //   platform    os architecture variant os_version n os_feature…
-//   descriptor  media_type digest size flags [platform] [n (key value)…]
+//   descriptor  type [media_type] digest size flags [platform] [n (key value)…]
 //               [n url…] [artifact_type]
 //   layers      n diff_id… n descriptor…
 //   layer       descriptor tar_size

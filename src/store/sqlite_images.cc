@@ -17,8 +17,8 @@ namespace {
 
 using Sync = Transaction::Sync;
 
-// Columns: manifest, id, created, stored, size, platform[, layers].
-ImageRecord ReadImage(const Query& query, bool with_layers) {
+// Columns: manifest, id, created, stored, size, platform.
+ImageRecord ReadImage(const Query& query) {
   ImageRecord image{FromRaw(query.GetBlob(0)),
                     oci::ImageId(FromRaw(query.GetBlob(1))),
                     DecodePlatform(query.GetBlob(5)),
@@ -28,18 +28,14 @@ ImageRecord ReadImage(const Query& query, bool with_layers) {
                     {},
                     {}};
   if (!query.IsNull(2)) image.created_s = query.GetInt(2);
-  if (with_layers) DecodeLayers(query.GetBlob(6), &image);
   return image;
 }
 
 // Columns: repository, tag, target, manifest, tag_hint, pulled.
-NameRecord ReadName(const Query& query) {
-  NameRecord name{oci::Repository::Parse(query.GetText(0)),
-                  std::nullopt,
-                  FromRaw(query.GetBlob(2)),
-                  FromRaw(query.GetBlob(3)),
-                  std::nullopt,
-                  query.GetInt(5) != 0};
+NameRecord ReadName(const Query& query, oci::Repository repository) {
+  NameRecord name{
+      std::move(repository),     std::nullopt, FromRaw(query.GetBlob(2)),
+      FromRaw(query.GetBlob(3)), std::nullopt, query.GetInt(5) != 0};
   if (!query.GetText(1).empty()) name.tag = query.GetText(1);
   if (!query.IsNull(4)) name.tag_hint = query.GetText(4);
   return name;
@@ -47,18 +43,28 @@ NameRecord ReadName(const Query& query) {
 
 std::vector<NameRecord> ReadNames(Query& query) {
   std::vector<NameRecord> names;
-  while (query.Step()) names.push_back(ReadName(query));
+  while (query.Step()) {
+    names.push_back(ReadName(query, oci::Repository::Parse(query.GetText(0))));
+  }
   std::ranges::sort(names, NameLess);
   return names;
 }
 
+void AddLayers(Database& db, std::string_view manifest, ImageRecord* image) {
+  Query query = db.Prepare("SELECT layers FROM image_layers WHERE manifest=?1");
+  query.Blob(1, manifest);
+  if (query.Step()) DecodeLayers(query.GetBlob(0), image);
+}
+
 std::optional<ImageRecord> FindImage(Database& db, std::string_view manifest) {
   Query query = db.Prepare(
-      "SELECT manifest,id,created,stored,size,platform,layers FROM image "
+      "SELECT manifest,id,created,stored,size,platform FROM image "
       "WHERE manifest=?1");
   query.Blob(1, manifest);
   if (!query.Step()) return std::nullopt;
-  return ReadImage(query, true);
+  ImageRecord image = ReadImage(query);
+  AddLayers(db, manifest, &image);
+  return image;
 }
 
 std::vector<NameRecord> NamesOfManifest(Database& db,
@@ -96,6 +102,50 @@ void InsertName(Database& db, const NameRecord& name) {
     query.Null(5);
   }
   query.Run();
+}
+
+// True when writing the name would change nothing.
+bool HasName(Database& db, const NameRecord& name) {
+  Query query = db.Prepare(
+      "SELECT tag_hint,pulled FROM name WHERE repository=?1 AND tag=?2 AND "
+      "target=?3 AND manifest=?4");
+  query.Text(1, name.repository.ToString())
+      .Text(2, name.tag.value_or(""))
+      .Blob(3, ToRaw(name.target))
+      .Blob(4, ToRaw(name.manifest));
+  return query.Step() &&
+         (!name.tag_hint || query.GetText(0) == *name.tag_hint) &&
+         (!name.pulled || query.GetInt(1) != 0);
+}
+
+// Lookups by a view of the row, without a string for each.
+struct BytesHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view bytes) const {
+    return std::hash<std::string_view>()(bytes);
+  }
+};
+// Raw manifest digest -> place in the list.
+using Positions =
+    std::unordered_map<std::string, size_t, BytesHash, std::equal_to<>>;
+
+// All names, to their images.
+void AddNames(Database& db, const Positions& position,
+              std::vector<NamedImage>* images) {
+  Query query = db.Prepare(
+      "SELECT repository,tag,target,manifest,tag_hint,pulled FROM name");
+  // Rows come by repository, so most have the one of the row before.
+  std::string last_text;
+  std::optional<oci::Repository> last;
+  while (query.Step()) {
+    const auto it = position.find(query.GetBlob(3));
+    if (it == position.end()) continue;
+    if (!last || query.GetText(0) != last_text) {
+      last_text = query.GetText(0);
+      last = oci::Repository::Parse(last_text);
+    }
+    (*images)[it->second].names.push_back(ReadName(query, *last));
+  }
 }
 
 // The rows of a tag; one, by SetName().
@@ -139,8 +189,9 @@ void SqliteImages::PutImage(const ImageRecord& image) {
   const auto db = db_.Open();
   {
     // A no-op rebuild writes nothing.
-    Query query =
-        db->Prepare("SELECT size,platform,layers FROM image WHERE manifest=?1");
+    Query query = db->Prepare(
+        "SELECT size,platform,layers FROM image JOIN image_layers "
+        "USING(manifest) WHERE manifest=?1");
     query.Blob(1, manifest);
     if (query.Step() && query.GetInt(0) == static_cast<int64_t>(image.size) &&
         query.GetBlob(1) == platform && query.GetBlob(2) == layers) {
@@ -149,21 +200,25 @@ void SqliteImages::PutImage(const ImageRecord& image) {
   }
   Transaction transaction(*db, Sync::kLazy);
   Query query = db->Prepare(
-      "INSERT INTO image(manifest,id,created,stored,size,platform,layers) "
-      "VALUES(?1,?2,?3,?4,?5,?6,?7) ON CONFLICT(manifest) DO UPDATE SET "
-      "size=excluded.size,platform=excluded.platform,layers=excluded.layers");
+      "INSERT INTO image(manifest,id,created,stored,size,platform) "
+      "VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(manifest) DO UPDATE SET "
+      "size=excluded.size,platform=excluded.platform");
   query.Blob(1, manifest)
       .Blob(2, ToRaw(image.id.digest()))
       .Int(4, image.stored_s != 0 ? image.stored_s : clock_.NowSeconds())
       .Int(5, static_cast<int64_t>(image.size))
-      .Blob(6, platform)
-      .Blob(7, layers);
+      .Blob(6, platform);
   if (image.created_s) {
     query.Int(3, *image.created_s);
   } else {
     query.Null(3);
   }
   query.Run();
+  db->Prepare(
+        "INSERT OR REPLACE INTO image_layers(manifest,layers) VALUES(?1,?2)")
+      .Blob(1, manifest)
+      .Blob(2, layers)
+      .Run();
   PutRef(*db, image.id.digest(), manifest);
   for (const oci::Descriptor& layer : image.layers) {
     PutRef(*db, layer.digest, manifest);
@@ -183,6 +238,10 @@ std::optional<oci::Digest> SqliteImages::SetName(const NameRecord& name) {
   tag.tag_hint.reset();
 
   const auto db = db_.Open();
+  // A no-op rebuild must not wait for the disk.
+  if (HasName(*db, link) && (!name.tag || HasName(*db, tag))) {
+    return std::nullopt;
+  }
   Transaction transaction(*db, Sync::kDurable);
   if (!FindImage(*db, ToRaw(name.manifest))) {
     throw Error(ErrorCode::kHost,
@@ -311,11 +370,11 @@ std::optional<Match> SqliteImages::FindId(Database& db,
   std::map<oci::Digest, std::vector<ImageRecord>> by_id;
   {
     Query query = db.Prepare(
-        "SELECT manifest,id,created,stored,size,platform,layers FROM image "
+        "SELECT manifest,id,created,stored,size,platform FROM image "
         "WHERE id BETWEEN ?1 AND ?2");
     query.Blob(1, low).Blob(2, high);
     while (query.Step()) {
-      ImageRecord image = ReadImage(query, true);
+      ImageRecord image = ReadImage(query);
       by_id[image.id.digest()].push_back(std::move(image));
     }
   }
@@ -334,7 +393,9 @@ std::optional<Match> SqliteImages::FindId(Database& db,
     throw AmbiguousError(lookup.text, candidates);
   }
   std::vector<ImageRecord>& images = by_id.begin()->second;
-  return MakeMatch(std::move(images[ChooseImage(images)]), Match::How::kId);
+  ImageRecord& image = images[ChooseImage(images)];
+  AddLayers(db, ToRaw(image.manifest), &image);
+  return MakeMatch(std::move(image), Match::How::kId);
 }
 
 std::optional<ImageRecord> SqliteImages::FindManifest(
@@ -359,32 +420,33 @@ std::vector<NameRecord> SqliteImages::NamesOfId(const oci::ImageId& id) const {
 }
 
 std::vector<NamedImage> SqliteImages::List(ListDetail detail) const {
-  const bool with_layers = detail == ListDetail::kFull;
   std::vector<NamedImage> images;
   const auto db = db_.Open();
-  // One snapshot for both queries, without waiting for writers.
+  // One snapshot for all queries, without waiting for writers.
   db->Exec("BEGIN");
   try {
-    std::unordered_map<std::string, size_t> position;
+    Positions position;
     {
+      Query count = db->Prepare("SELECT count(*) FROM image");
+      if (count.Step()) {
+        images.reserve(static_cast<size_t>(count.GetInt(0)));
+        position.reserve(images.capacity());
+      }
       Query query = db->Prepare(
-          with_layers
-              ? "SELECT manifest,id,created,stored,size,platform,layers FROM "
-                "image ORDER BY stored DESC,created DESC,manifest"
-              : "SELECT manifest,id,created,stored,size,platform FROM image "
-                "ORDER BY stored DESC,created DESC,manifest");
+          "SELECT manifest,id,created,stored,size,platform FROM image "
+          "ORDER BY stored DESC,created DESC,manifest");
       while (query.Step()) {
         position.emplace(query.GetBlob(0), images.size());
-        images.push_back({ReadImage(query, with_layers), {}});
+        images.push_back({ReadImage(query), {}});
       }
     }
-    {
-      Query query = db->Prepare(
-          "SELECT repository,tag,target,manifest,tag_hint,pulled FROM name");
+    AddNames(*db, position, &images);
+    if (detail == ListDetail::kFull) {
+      Query query = db->Prepare("SELECT manifest,layers FROM image_layers");
       while (query.Step()) {
-        const auto it = position.find(std::string(query.GetBlob(3)));
+        const auto it = position.find(query.GetBlob(0));
         if (it == position.end()) continue;
-        images[it->second].names.push_back(ReadName(query));
+        DecodeLayers(query.GetBlob(1), &images[it->second].image);
       }
     }
     db->Exec("COMMIT");
@@ -419,6 +481,7 @@ void SqliteImages::RemoveImage(const oci::Digest& manifest) {
   db->Prepare("DELETE FROM name WHERE manifest=?1").Blob(1, raw).Run();
   db->Prepare("DELETE FROM index_link WHERE manifest=?1").Blob(1, raw).Run();
   db->Prepare("DELETE FROM ref WHERE manifest=?1").Blob(1, raw).Run();
+  db->Prepare("DELETE FROM image_layers WHERE manifest=?1").Blob(1, raw).Run();
   db->Prepare("DELETE FROM image WHERE manifest=?1").Blob(1, raw).Run();
   transaction.Commit();
 }
