@@ -13,10 +13,7 @@
 namespace imgbuild::registry {
 namespace {
 
-// For registries behind something that limits a request's size; 64 MiB passes
-// everywhere that accepts layers at all.
-constexpr uint64_t kChunkBytes = 64u << 20;
-constexpr unsigned kMaxSessions = 5;
+constexpr unsigned kMaxSessions = 8;
 // Closing an upload makes the registry hash and move the blob: minutes of
 // silence for gigabytes on object storage.
 constexpr int kClosePatience = 10;
@@ -214,7 +211,7 @@ BlobUpload::Step BlobUpload::AfterPut(const Reply& reply, Retry& retry,
     return AfterFailure(cancel);
   }
   if (status == 413 && chunk_size_ == 0) {
-    chunk_size_ = kChunkBytes;
+    chunk_size_ = std::max<uint64_t>(1, requester_.options().chunk_bytes);
     CancelSession(cancel);
     return Step::kNewSession;
   }
@@ -255,10 +252,15 @@ BlobUpload::Step BlobUpload::AfterPatch(const Reply& reply, uint64_t end,
 BlobUpload::Step BlobUpload::AfterFailure(const CancelToken& cancel) {
   const uint64_t before = offset_;
   if (!AskStatus(cancel)) return Step::kNewSession;
-  if (offset_ > source_.size()) return Step::kNewSession;
-  if (offset_ > 0) use_patch_ = true;
+  // Nothing there, or too much: what broke may still be arriving in this
+  // session, and a fresh one cannot be mixed up with it.
+  if (offset_ == 0 || offset_ > source_.size()) {
+    CancelSession(cancel);
+    return Step::kNewSession;
+  }
+  use_patch_ = true;
   // A session that does not move is not worth asking again.
-  if (use_patch_ && offset_ <= before && ++sessions_ > kMaxSessions) {
+  if (offset_ <= before && ++sessions_ > kMaxSessions) {
     throw Error(ErrorCode::kRegistry, What() + ": no progress");
   }
   return Step::kContinue;

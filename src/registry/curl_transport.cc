@@ -250,8 +250,7 @@ CURLcode CurlTransport::Perform(const Handle& handle,
     if (quiet >= idle) {
       throw TransportError(TransportError::Kind::kTransfer,
                            exchange.What() + ": no data for " +
-                               std::to_string(idle.count() / 1000) +
-                               " seconds");
+                               std::to_string(idle.count()) + " ms");
     }
     const milliseconds wait = std::min(idle - quiet, milliseconds(1000));
     curl_waitfd extra{cancel.fd(), CURL_WAIT_POLLIN, 0};

@@ -291,8 +291,7 @@ TEST(CurlTransport, SilenceIsCutAndTheHandleWorksOn) {
     bench.transport().Send(request, nullptr, &body, CancelToken());
     ADD_FAILURE();
   } catch (const TransportError& error) {
-    EXPECT_EQ(error.message(),
-              "GET " + origin + "/stall: no data for 0 seconds");
+    EXPECT_EQ(error.message(), "GET " + origin + "/stall: no data for 100 ms");
     EXPECT_TRUE(error.temporary());
   }
   request.url = origin + "/ok";

@@ -121,6 +121,8 @@ bool HttpServer::ServeOne(int fd, std::string* pending) {
   };
   size_t end = 0;
   while ((end = pending->find("\r\n\r\n")) == std::string::npos) {
+    // A TLS handshake: hang up, as a server of plain HTTP does.
+    if (pending->starts_with('\x16')) return false;
     if (!read_more()) return false;
   }
   const std::vector<std::string> lines = Split(pending->substr(0, end), '\n');
@@ -128,7 +130,6 @@ bool HttpServer::ServeOne(int fd, std::string* pending) {
   TestRequest request;
   request.origin = Origin();
   const std::vector<std::string> first = Split(Trim(lines[0]), ' ');
-  // Not HTTP at all: a TLS handshake, most likely.
   if (first.size() != 3) return false;
   request.method = first[0];
   const size_t question = first[1].find('?');

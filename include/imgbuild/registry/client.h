@@ -28,6 +28,9 @@ struct ClientOptions {
   unsigned per_host_connections = 6;
   // A response or an upload that stands still for this long is broken.
   std::chrono::milliseconds idle_timeout{30000};
+  // A blob goes out in one request; in pieces of this size where the registry
+  // refuses that (413).
+  uint64_t chunk_bytes = 64u << 20;
   // Foreign layers may be fetched from their own urls.
   bool allow_foreign_urls = false;
   // "REGISTRY=TOKENHOST": token servers on another host that may see the
