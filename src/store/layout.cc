@@ -85,12 +85,13 @@ Layout::Layout(const std::string& root) {
     throw;
   }
   root_ = fs::PathOfFd(root_fd_.get());
-  CheckOwnerAndMode(root_fd_.get(), root_);
   const bool complete =
       ::faccessat(root_fd_.get(), kLayoutFile, F_OK, 0) == 0 &&
       ::faccessat(root_fd_.get(), "layers", F_OK, 0) == 0;
+  // First of all: the mode of a directory that is no store is not ours.
+  if (!complete) RefuseForeign(root_fd_.get(), root_);
+  CheckOwnerAndMode(root_fd_.get(), root_);
   if (!complete) {
-    RefuseForeign(root_fd_.get(), root_);
     for (const char* name : kDirectories) EnsureDir(root_fd_.get(), name);
   }
   const UniqueFd blobs = EnsureDir(root_fd_.get(), "blobs");
