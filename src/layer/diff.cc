@@ -265,11 +265,13 @@ class UpperWalk {
   bool SameAsLower(const Dir& dir, const Item& item, const std::string& path) {
     if (dir.hidden || item.st.st_nlink > 1) return false;
     const auto below = lower_.Lstat(path);
-    const FileInfo here = ToFileInfo(item.st);
+    FileInfo here = ToFileInfo(item.st);
+    // As the layer would say it: in whole seconds and clamped. Then a second
+    // look at a tree whose times were set so meanwhile sees the same.
+    here.mtime_s = ClampedTime(item.st);
     const auto identity = [](const FileInfo& info) {
       return std::tuple(info.type, info.mode, info.uid, info.gid, info.size,
-                        info.mtime_s, info.mtime_ns, info.rdev_major,
-                        info.rdev_minor);
+                        info.mtime_s, info.rdev_major, info.rdev_minor);
     };
     if (!below || identity(*below) != identity(here)) return false;
     if (const auto it = same_files_.find(path); it != same_files_.end()) {
@@ -328,7 +330,7 @@ class UpperWalk {
     entry.mode = item.st.st_mode & 07777;
     entry.uid = item.st.st_uid;
     entry.gid = item.st.st_gid;
-    SetTime(item.st, &entry);
+    entry.mtime_s = ClampedTime(item.st);
     switch (entry.type) {
       case EntryType::kDirectory: {
         DirState state = Inspect(dir, item, path);
@@ -362,12 +364,8 @@ class UpperWalk {
     emit_(entry, &content);
   }
 
-  void SetTime(const struct ::stat& st, Entry* entry) const {
-    const timespec& time = st.st_mtim;
-    const bool later = time.tv_sec > options_.epoch ||
-                       (time.tv_sec == options_.epoch && time.tv_nsec > 0);
-    entry->mtime_s = later ? options_.epoch : time.tv_sec;
-    entry->mtime_ns = later ? 0 : static_cast<uint32_t>(time.tv_nsec);
+  int64_t ClampedTime(const struct ::stat& st) const {
+    return std::min<int64_t>(st.st_mtim.tv_sec, options_.epoch);
   }
 
   // A later name of an inode that was emitted.

@@ -286,6 +286,26 @@ TEST_F(DiffTest, WhatIsTheSameInEveryRespectIsDropped) {
                   "l 777 0:0 target -> 12346", "f 644 0:0 time =x"));
 }
 
+// A file that COPY brought in has the epoch; touching it changes nothing that a
+// layer could say.
+TEST_F(DiffTest, TimesAreComparedAsTheLayerSaysThem) {
+  lower.Extract(TarBuilder()
+                    .Time(kEpoch)
+                    .File("touched", "x")
+                    .Time(kEpoch - 5)
+                    .File("fraction", "x")
+                    .File("newer", "x")
+                    .Finish());
+  upper.Extract(TarBuilder()
+                    .Time(kEpoch + 1000)
+                    .File("touched", "x")
+                    .File("newer", "x")
+                    .Pax({{"mtime", std::to_string(kEpoch - 5) + ".25"}})
+                    .File("fraction", "x")
+                    .Finish());
+  EXPECT_THAT(Diff(), ElementsAre("f 644 0:0 newer =x"));
+}
+
 TEST_F(DiffTest, ADirectoryOverAFileHidesNothingButIsNew) {
   lower.Extract(TarBuilder().File("x", "file").Finish());
   upper.Extract(TarBuilder().Dir("x/").Dir("x/y/").Finish());

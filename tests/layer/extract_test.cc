@@ -1,9 +1,12 @@
 #include "imgbuild/layer/extract.h"
 
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <string>
 #include <vector>
@@ -376,6 +379,51 @@ TEST_F(ExtractTest, CancelStopsIt) {
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kInterrupted);
   }
+}
+
+// As a user without subordinate ids: what cannot be had is left out, and only
+// where that was asked for.
+TEST_F(ExtractTest, ToleratesWhatItMayNotDo) {
+  const std::string tar = TarBuilder()
+                              .Owner(7, 8)
+                              .Dir("d/", 0750)
+                              .File("d/f", "data", 0640)
+                              .Symlink("d/l", "f")
+                              .Node('3', "d/null", 1, 3)
+                              .Node('6', "d/p", 0, 0)
+                              .Finish();
+  ASSERT_EQ(::fchown(box.root(), 65534, 65534), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::setgroups(0, nullptr) != 0 || ::setgid(65534) != 0 ||
+        ::setuid(65534) != 0) {
+      ::_exit(9);
+    }
+    ExtractOptions options;
+    try {
+      StringReader strict(tar);
+      Extract(strict, box.root(), options);
+      ::_exit(8);
+    } catch (const Error& error) {
+      if (error.message() != "chown \"d/\": operation not permitted") {
+        ::_exit(7);
+      }
+    }
+    options.tolerate_ownership = true;
+    try {
+      StringReader lenient(tar);
+      Extract(lenient, box.root(), options);
+    } catch (...) {
+      ::_exit(6);
+    }
+    ::_exit(0);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_THAT(box.Tree(),
+              ElementsAre("d 750 65534:65534 d", "f 640 65534:65534 d/f =data",
+                          "l d/l -> f", "p 600 65534:65534 d/p"));
 }
 
 // The three images that fixes of other tools broke (T4).

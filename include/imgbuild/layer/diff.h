@@ -16,7 +16,7 @@
 namespace imgbuild::layer {
 
 struct DiffOptions {
-  // Modification times later than this are set to it.
+  // Modification times later than this are set to it; all are whole seconds.
   int64_t epoch = 0;
   std::string opaque_xattr = "trusted.overlay.opaque";
 };
@@ -29,9 +29,10 @@ struct DiffOptions {
 //  - a directory that exists in `lower` with the same mode, owner and xattrs
 //    and below which nothing is emitted is dropped: overlay made it on the way
 //    to something that is gone again;
-//  - anything else that is the same as in `lower` in every respect (content,
-//    mode, owner, xattrs, time to the nanosecond) is dropped: overlay copies a
-//    file up when it is merely opened for writing or chowned to its owner;
+//  - anything else that is the same as in `lower` in every respect that a layer
+//    can say (content, mode, owner, xattrs, clamped time) is dropped: overlay
+//    copies a file up when it is merely opened for writing, touched, or
+//    chowned to its owner;
 //  - hard links: the first name in order is the file, later ones are links;
 //  - the root itself and sockets are never emitted; of extended attributes
 //    only user.*, security.capability and POSIX ACLs are (labels such as
