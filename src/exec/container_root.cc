@@ -12,6 +12,7 @@
 #include "imgbuild/util/strings.h"
 
 #include "exec/overlay.h"
+#include "exec/scratch_dir.h"
 
 namespace imgbuild::exec {
 namespace {
@@ -121,8 +122,7 @@ ContainerRoot MountContainerRoot(const ProcessSpec& spec,
   }
   std::vector<MountTarget> missing = MissingTargets(root.fd.get(), targets);
   if (missing.empty()) return root;
-  UniqueFd state = fs::OpenDir(AT_FDCWD, state_dir);
-  root.top_stub.emplace(state.get(), "stub-");
+  root.top_stub.emplace(MakeScratchDir(state_dir));
   MakeTopStub(root.top_stub->fd(), root.fd.get(), missing);
   root.fd.reset();
   overlay.lower.insert(overlay.lower.begin(), root.top_stub->path());

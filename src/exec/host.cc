@@ -12,6 +12,7 @@
 #include "imgbuild/util/strings.h"
 
 #include "exec/device_filter.h"
+#include "exec/scratch_dir.h"
 #include "exec/stub_layer.h"
 
 namespace imgbuild::exec {
@@ -53,6 +54,7 @@ Host MakeHost(const ExecutorOptions& options) {
   host.bottom_stub = EnsureBottomStub(options.state_dir);
   host.run_dir = options.state_dir + "/run";
   fs::MakeDirs(AT_FDCWD, host.run_dir, 0700);
+  SweepScratchDirs(options.state_dir);
   host.cgroups = ReadCgroups();
   SweepCgroups(host.cgroups);
   SetUpDeviceFilter(host);

@@ -17,10 +17,13 @@
 #include "imgbuild/util/fs.h"
 
 #include "exec/fd_passing.h"
+#include "exec/scratch_dir.h"
 
 namespace imgbuild::exec {
 namespace {
 
+// What the kernel stacks in one overlay (OVL_MAX_STACK).
+constexpr size_t kMaxLayers = 500;
 // FSCONFIG_SET_STRING takes at most 255 bytes.
 constexpr size_t kMaxConfigString = 255;
 
@@ -137,46 +140,87 @@ std::optional<UniqueFd> MountByContext(const store::OverlayMount& mount) {
   return root;
 }
 
+// What the child needs, as C strings of a directory full of short names.
+struct MountCall {
+  std::string dir;
+  std::string options;
+  unsigned long flags = 0;
+  std::string bottom_options;  // of "bottom", the lowest layers; or empty
+};
+
 // In the child: mounts where nobody else sees it and passes a clone of the
 // mount back. Only system calls from here on.
-int MountAndClone(const char* dir, const char* options, unsigned long flags,
-                  int* clone) {
+int MountAndClone(const MountCall& call, int* clone) {
   if (unshare(CLONE_NEWNS) != 0) return errno;
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     return errno;
   }
-  if (chdir(dir) != 0) return errno;
-  if (mount("overlay", "root", "overlay", flags, options) != 0) return errno;
+  if (chdir(call.dir.c_str()) != 0) return errno;
+  if (!call.bottom_options.empty() &&
+      mount("overlay", "bottom", "overlay", MS_RDONLY,
+            call.bottom_options.c_str()) != 0) {
+    return errno;
+  }
+  if (mount("overlay", "root", "overlay", call.flags, call.options.c_str()) !=
+      0) {
+    return errno;
+  }
   *clone = open_tree(AT_FDCWD, "root", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   return *clone < 0 ? errno : 0;
 }
 
-UniqueFd MountByOptions(const store::OverlayMount& mount,
-                        const std::string& scratch_dir) {
-  UniqueFd scratch = fs::OpenDir(AT_FDCWD, scratch_dir);
-  fs::TempDir names(scratch.get(), "overlay-");
-  fs::MakeDir(names.fd(), "root", 0700);
+std::string JoinOptions(std::string text, const store::OverlayMount& mount) {
+  for (const Option& option : CommonOptions(mount)) {
+    text += std::string(",") + option.key;
+    if (option.value != nullptr) text += std::string("=") + option.value;
+  }
+  return text;
+}
+
+// Makes the short names in `dir_fd` and the options that use them.
+MountCall PlanCall(const store::OverlayMount& mount, int dir_fd) {
   auto link = [&](const std::string& target, const std::string& name) {
-    if (symlinkat(target.c_str(), names.fd(), name.c_str()) != 0) {
+    if (symlinkat(target.c_str(), dir_fd, name.c_str()) != 0) {
       throw ErrnoError("create link", name, errno);
     }
   };
-  std::string options = "lowerdir=";
-  for (size_t i = 0; i < mount.lower.size(); ++i) {
+  fs::MakeDir(dir_fd, "root", 0700);
+  // More layers than one overlay takes: the lowest are stacked first, and the
+  // result is the last layer of the rest.
+  size_t count = mount.lower.size();
+  size_t direct = count <= kMaxLayers ? count : kMaxLayers - 1;
+  std::string top;
+  std::string bottom;
+  for (size_t i = 0; i < count; ++i) {
     link(mount.lower[i], std::to_string(i));
-    options += (i == 0 ? "" : ":") + std::to_string(i);
+    std::string& list = i < direct ? top : bottom;
+    list += (list.empty() ? "" : ":") + std::to_string(i);
   }
-  if (!mount.upper.empty()) {
+  MountCall call;
+  if (!bottom.empty()) {
+    fs::MakeDir(dir_fd, "bottom", 0700);
+    store::OverlayMount lowest;
+    lowest.user_xattr = mount.user_xattr;
+    call.bottom_options = JoinOptions("lowerdir=" + bottom, lowest);
+    top += ":bottom";
+  }
+  call.options = "lowerdir=" + top;
+  if (mount.upper.empty()) {
+    call.flags = MS_RDONLY;
+  } else {
     link(mount.upper, "u");
     link(mount.work, "w");
-    options += ",upperdir=u,workdir=w";
+    call.options += ",upperdir=u,workdir=w";
   }
-  for (const Option& option : CommonOptions(mount)) {
-    options += std::string(",") + option.key;
-    if (option.value != nullptr) options += std::string("=") + option.value;
-  }
-  unsigned long flags = mount.upper.empty() ? MS_RDONLY : 0;
-  std::string dir = names.path();
+  call.options = JoinOptions(std::move(call.options), mount);
+  return call;
+}
+
+UniqueFd MountByOptions(const store::OverlayMount& mount,
+                        const std::string& scratch_dir) {
+  fs::TempDir names = MakeScratchDir(scratch_dir);
+  MountCall call = PlanCall(mount, names.fd());
+  call.dir = names.path();
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
     throw ErrnoError("create socket", "overlay", errno);
@@ -187,7 +231,7 @@ UniqueFd MountByOptions(const store::OverlayMount& mount,
   if (pid < 0) throw ErrnoError("start process", "overlay mount", errno);
   if (pid == 0) {
     int clone = -1;
-    int error = MountAndClone(dir.c_str(), options.c_str(), flags, &clone);
+    int error = MountAndClone(call, &clone);
     SendFd(pair[1], clone, error);
     _exit(0);
   }
@@ -208,8 +252,15 @@ UniqueFd MountByOptions(const store::OverlayMount& mount,
 
 UniqueFd MountOverlay(const store::OverlayMount& mount,
                       const std::string& scratch_dir, OverlayApi api) {
+  if (mount.lower.size() > 2 * kMaxLayers - 1) {
+    throw Error(ErrorCode::kHost,
+                fmt::format("mount overlay: {} layers are more than the {} "
+                            "that can be stacked",
+                            mount.lower.size(), 2 * kMaxLayers - 1));
+  }
   ForgetVolatile(mount);
-  if (api != OverlayApi::kMount) {
+  bool nested = mount.lower.size() > kMaxLayers;
+  if (api != OverlayApi::kMount && !nested) {
     if (std::optional<UniqueFd> root = MountByContext(mount)) {
       return std::move(*root);
     }

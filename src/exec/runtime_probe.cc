@@ -1,5 +1,6 @@
 #include "exec/runtime_probe.h"
 
+#include <elf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/magic.h>
@@ -7,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <sstream>
@@ -70,6 +72,11 @@ Runtime FindRuntime(const std::string& wanted) {
 
 UniqueFd SealedCopy(const std::string& path) {
   UniqueFd from = fs::Open(AT_FDCWD, path, O_RDONLY);
+  char magic[SELFMAG] = {};
+  if (pread(from.get(), magic, SELFMAG, 0) != SELFMAG ||
+      std::string_view(magic, SELFMAG) != ELFMAG) {
+    return {};
+  }
   UniqueFd copy(static_cast<int>(
       memfd_create("oci-runtime", MFD_CLOEXEC | MFD_ALLOW_SEALING)));
   if (!copy) throw ErrnoError("create", "memory file", errno);

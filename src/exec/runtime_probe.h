@@ -22,7 +22,8 @@ struct Runtime {
 
 // The runtime's program as a sealed memfd. Runtimes protect themselves from
 // the container (CVE-2019-5736) by copying themselves into one and starting
-// again; started from one, they need not.
+// again; started from one, they need not. Empty for a wrapper script, which
+// has to be started by its path.
 UniqueFd SealedCopy(const std::string& path);
 
 // The one named in `wanted` (a name or a path), or crun, or runc. Throws

@@ -9,11 +9,11 @@
 
 #include <cerrno>
 #include <cstring>
-#include <random>
 
 #include "imgbuild/util/error.h"
 
 #include "exec/fd_passing.h"
+#include "exec/scratch_dir.h"
 
 namespace imgbuild::exec {
 
@@ -28,9 +28,8 @@ RawMode::~RawMode() {
   if (tty_fd_ >= 0) tcsetattr(tty_fd_, TCSANOW, &saved_);
 }
 
-ConsoleSocket::ConsoleSocket(const std::string& directory) {
-  std::random_device random;
-  path_ = fmt::format("{}/tty-{:08x}", directory, random());
+ConsoleSocket::ConsoleSocket(const std::string& state_dir)
+    : dir_(MakeScratchDir(state_dir)), path_(dir_.path() + "/tty") {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path_.size() >= sizeof address.sun_path) {
@@ -49,8 +48,6 @@ ConsoleSocket::ConsoleSocket(const std::string& directory) {
     throw ErrnoError("create terminal socket", path_, errno);
   }
 }
-
-ConsoleSocket::~ConsoleSocket() { unlink(path_.c_str()); }
 
 UniqueFd ConsoleSocket::Receive() {
   UniqueFd peer(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));

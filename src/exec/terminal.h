@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "imgbuild/util/fs.h"
 #include "imgbuild/util/unique_fd.h"
 
 namespace imgbuild::exec {
@@ -29,9 +30,8 @@ class RawMode {
 // Where a runtime sends the master side of the container's terminal.
 class ConsoleSocket {
  public:
-  // A socket in `directory`, removed when destroyed.
-  explicit ConsoleSocket(const std::string& directory);
-  ~ConsoleSocket();
+  // A socket below `state_dir`, removed when destroyed.
+  explicit ConsoleSocket(const std::string& state_dir);
   ConsoleSocket(const ConsoleSocket&) = delete;
   ConsoleSocket& operator=(const ConsoleSocket&) = delete;
 
@@ -41,6 +41,7 @@ class ConsoleSocket {
   UniqueFd Receive();
 
  private:
+  fs::TempDir dir_;
   std::string path_;
   UniqueFd listener_;
 };

@@ -97,6 +97,32 @@ TEST_P(OverlayTest, ManyLayers) {
   EXPECT_EQ(fs::ListDir(root.get()).size(), 400u);
 }
 
+// 500 of an image and a stub: more than the kernel stacks at once.
+TEST_P(OverlayTest, MoreLayersThanOneOverlayTakes) {
+  std::vector<std::string> lower;
+  for (int i = 0; i < 520; ++i) {
+    lower.push_back(Layer("l" + std::to_string(i), std::to_string(i), "x"));
+  }
+  Layer("l519", "same", "lowest");
+  Layer("l510", "same", "higher");
+  Layer("l519", "only", "lowest");
+  UniqueFd root = Do(Mount(lower));
+  EXPECT_EQ(fs::ListDir(root.get()).size(), 522u);
+  EXPECT_EQ(fs::ReadFile(root.get(), "same", 100), "higher");
+  EXPECT_EQ(fs::ReadFile(root.get(), "only", 100), "lowest");
+}
+
+TEST_P(OverlayTest, TooManyLayersAreRefused) {
+  try {
+    Do(Mount(std::vector<std::string>(1000, Layer("a", "f", "x"))));
+    FAIL() << "did not throw";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message(),
+              "mount overlay: 1000 layers are more than the "
+              "999 that can be stacked");
+  }
+}
+
 TEST_P(OverlayTest, OddPaths) {
   std::string deep(200, 'd');
   UniqueFd root = Do(Mount({Layer("with,comma:colon", "a", "1"),
