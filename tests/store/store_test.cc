@@ -66,10 +66,11 @@ TEST(StoreOpen, ClosesADirectoryThatOthersCouldRead) {
 }
 
 TEST(StoreOpen, RefusesSomebodyElsesDirectory) {
-  if (::geteuid() != 0) GTEST_SKIP() << "chown needs root";
   const fs::TempDir dir = FastTempDir();
   fs::MakeDir(dir.fd(), "root", 0700);
-  ASSERT_EQ(::fchownat(dir.fd(), "root", 12, 12, 0), 0);
+  if (::fchownat(dir.fd(), "root", 12, 12, 0) != 0) {
+    GTEST_SKIP() << "chown needs root";
+  }
   EXPECT_EQ(OpenError(dir.path() + "/root"),
             "open store \"" + dir.path() +
                 "/root\": it belongs to user 12, not to 0");
@@ -266,15 +267,17 @@ TEST(StoreMisc, ADamagedLayerDescriptionIsNamed) {
 }
 
 TEST(StoreMisc, LayersOfAUserNamespaceAreNotTakenForOurs) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs trusted attributes";
   LocalFixture fixture;
   const oci::DiffId id(oci::Digest::OfBytes("x"));
   fixture.store().snapshots().Begin()->Commit(id, {});
   const std::string meta = fixture.root() + "/layers/" + id.hex() + "/meta";
   std::string text = fs::ReadFile(AT_FDCWD, meta, 10000);
-  const size_t at = text.find("trusted.overlay");
+  const std::string ours = fixture.store().snapshots().opaque_xattr();
+  const size_t at = text.find(ours);
   ASSERT_NE(at, std::string::npos) << text;
-  text.replace(at, 7, "user");
+  text.replace(at, ours.size(),
+               ours.starts_with("user.") ? "trusted.overlay.opaque"
+                                         : "user.overlay.opaque");
   Write(meta, text);
   EXPECT_FALSE(fixture.store().snapshots().Has(id));
   // Unpacking it again replaces it.

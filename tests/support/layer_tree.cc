@@ -140,6 +140,19 @@ class Describer {
 
 }  // namespace
 
+std::string OpaqueXattrHere() {
+  const fs::TempDir dir = fs::TempDir::InTmp();
+  const bool trusted =
+      ::fsetxattr(dir.fd(), "trusted.overlay.opaque", "y", 1, 0) == 0;
+  return trusted ? "trusted.overlay.opaque" : "user.overlay.opaque";
+}
+
+bool CanWriteLayers() {
+  const fs::TempDir dir = fs::TempDir::InTmp();
+  return ::fchown(dir.fd(), 7, 7) == 0 &&
+         ::mknodat(dir.fd(), "whiteout", S_IFCHR, makedev(0, 0)) == 0;
+}
+
 void WriteNodes(int dir_fd, const std::vector<Node>& nodes,
                 const std::string& opaque_xattr) {
   for (const Node& node : nodes) WriteNode(dir_fd, node, opaque_xattr);

@@ -28,6 +28,13 @@ struct Node {
   int64_t mtime = 1000;
 };
 
+// Whiteouts, opaque directories and files of other users can be made: root, or
+// root of a user namespace with more than one id.
+bool CanWriteLayers();
+
+// The attribute of opaque directories that can be set here.
+std::string OpaqueXattrHere();
+
 // In order. Times of directories are set at the end.
 void WriteNodes(int dir_fd, const std::vector<Node>& nodes,
                 const std::string& opaque_xattr);

@@ -11,6 +11,7 @@
 #include "imgbuild/util/fs.h"
 
 #include "store/upper_normalizer.h"
+#include "support/layer_tree.h"
 #include "support/merged_tree.h"
 
 namespace imgbuild::store {
@@ -96,7 +97,8 @@ class MemorySnapshotter::Step : public Active {
   std::optional<fs::TempDir> owned_;
 };
 
-MemorySnapshotter::MemorySnapshotter() : layers_(std::make_shared<Layers>()) {}
+MemorySnapshotter::MemorySnapshotter()
+    : opaque_xattr_(OpaqueXattrHere()), layers_(std::make_shared<Layers>()) {}
 MemorySnapshotter::~MemorySnapshotter() = default;
 
 bool MemorySnapshotter::Has(const oci::DiffId& diff_id) const {
@@ -173,8 +175,6 @@ std::vector<oci::DiffId> MemorySnapshotter::List() const {
   return ids;
 }
 
-std::string MemorySnapshotter::opaque_xattr() const {
-  return ::geteuid() == 0 ? "trusted.overlay.opaque" : "user.overlay.opaque";
-}
+std::string MemorySnapshotter::opaque_xattr() const { return opaque_xattr_; }
 
 }  // namespace imgbuild::store

@@ -37,6 +37,7 @@ class MemorySnapshotter : public Snapshotter {
   std::unique_ptr<Active> Make(const std::vector<oci::DiffId>& chain,
                                const std::string& directory);
 
+  std::string opaque_xattr_;
   std::shared_ptr<Layers> layers_;
 };
 
