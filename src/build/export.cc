@@ -64,9 +64,11 @@ Files AllFiles(BuildEnvironment& env, const BuildResult& result) {
   return files;
 }
 
-// The root file system as a tar: times are the image's own, already clamped.
-void WriteRootTar(BuildEnvironment& env, const Files& files, Writer& out) {
-  CopyTree tree(std::make_shared<const EmptyTree>(), INT64_MAX);
+// The root file system as a tar. The layers' own times are clamped where their
+// tars are written, which says nothing of the files on disk.
+void WriteRootTar(BuildEnvironment& env, const Files& files, int64_t epoch,
+                  Writer& out) {
+  CopyTree tree(std::make_shared<const EmptyTree>(), epoch);
   for (const auto& item : files.items) {
     if (item.path.empty() || item.info.type == FileType::kSocket) continue;
     layer::Entry entry = ToEntry(item.info, item.path);
@@ -116,7 +118,7 @@ void Export(BuildEnvironment& env, const BuildResult& result,
     case Type::kTar: {
       const Files files = AllFiles(env, result);
       Destination dest(output.dest);
-      WriteRootTar(env, files, dest);
+      WriteRootTar(env, files, Epoch(result), dest);
       dest.Commit();
       return;
     }
@@ -124,7 +126,8 @@ void Export(BuildEnvironment& env, const BuildResult& result,
       const Files files = AllFiles(env, result);
       fs::MakeDirs(AT_FDCWD, output.dest, 0755);
       const UniqueFd dir = fs::OpenDir(AT_FDCWD, output.dest);
-      WriteItems(files.tree, files.items, "", dir.get(), env.pool, env.cancel);
+      WriteItems(files.tree, files.items, "", Epoch(result), dir.get(),
+                 env.pool, env.cancel);
       return;
     }
   }

@@ -87,7 +87,7 @@ RunMounts::Materialized RunMounts::Materialize(const plan::FileSource& from,
                             : slash == std::string::npos
                                 ? ""
                                 : match.path.substr(0, slash);
-  WriteItems(source, match.items, strip, dir.fd(), step_.env().pool,
+  WriteItems(source, match.items, strip, INT64_MAX, dir.fd(), step_.env().pool,
              step_.state().cancel);
   if (match.directory) {
     const FileInfo& info = match.items.front().info;

@@ -50,11 +50,11 @@ class RunMounts {
 };
 
 // Writes a tree of selected items below dir_fd, through the one extraction
-// routine.
+// routine. Times later than `epoch` become it.
 void WriteItems(const std::shared_ptr<const FileTree>& source,
                 const std::vector<context::ContextSource::Item>& items,
-                const std::string& strip, int dir_fd, ThreadPool& pool,
-                const CancelToken& cancel);
+                const std::string& strip, int64_t epoch, int dir_fd,
+                ThreadPool& pool, const CancelToken& cancel);
 
 }  // namespace imgbuild::build
 

@@ -9,9 +9,9 @@ namespace imgbuild::build {
 
 void WriteItems(const std::shared_ptr<const FileTree>& source,
                 const std::vector<context::ContextSource::Item>& items,
-                const std::string& strip, int dir_fd, ThreadPool& pool,
-                const CancelToken& cancel) {
-  CopyTree tree(std::make_shared<const EmptyTree>(), INT64_MAX);
+                const std::string& strip, int64_t epoch, int dir_fd,
+                ThreadPool& pool, const CancelToken& cancel) {
+  CopyTree tree(std::make_shared<const EmptyTree>(), epoch);
   for (const context::ContextSource::Item& item : items) {
     if (item.info.type == FileType::kSocket) continue;
     std::string path = item.path.substr(strip.size());
