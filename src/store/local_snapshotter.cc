@@ -128,8 +128,13 @@ class LocalActive : public Active {
 void MakeUpper(int dir, const FileTree& lower) {
   if (!fs::LstatIfExists(dir, kFilesName)) {
     fs::MakeDir(dir, kFilesName, 0700);
-    const auto root = lower.Lstat("");
-    if (root) ApplyMetadata(dir, kFilesName, *root, lower.Xattrs(""));
+    auto root = lower.Lstat("");
+    if (root) {
+      // Images whose root is closed to others (made in a mktemp -d) run under
+      // every other builder, which gives a new top layer this mode.
+      root->mode = 0755;
+      ApplyMetadata(dir, kFilesName, *root, lower.Xattrs(""));
+    }
   }
   if (!fs::LstatIfExists(dir, kWorkName)) fs::MakeDir(dir, kWorkName, 0700);
 }

@@ -9,6 +9,7 @@
 
 #include "imgbuild/util/error.h"
 
+#include "store/checker.h"
 #include "store/layout.h"
 #include "store/local_content.h"
 #include "store/local_snapshotter.h"
@@ -118,6 +119,11 @@ class LocalStore : public Store {
   Swept SweepOnly(const std::vector<oci::Digest>& candidates) override {
     const auto lock = TryExclusive();
     return lock ? MakeSweeper().Only(candidates) : Swept();
+  }
+
+  std::vector<Damage> Check(bool repair, const CancelToken& cancel) override {
+    return Checker(layout_, db_, content_, snapshots_, images_, repair, cancel)
+        .Run();
   }
 
  private:

@@ -132,6 +132,7 @@ class MemoryStore : public Store {
     }
     return swept;
   }
+  std::vector<Damage> Check(bool, const CancelToken&) override { return {}; }
 
  private:
   class CountedLease : public Lease {

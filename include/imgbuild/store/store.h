@@ -14,6 +14,7 @@
 #include "imgbuild/store/content_store.h"
 #include "imgbuild/store/image_store.h"
 #include "imgbuild/store/snapshotter.h"
+#include "imgbuild/util/cancel.h"
 #include "imgbuild/util/clock.h"
 #include "imgbuild/util/fs.h"
 
@@ -36,6 +37,13 @@ inline constexpr char kContainerImageFile[] = "image";
 // Where a blob can be fetched again: the repositories it was seen in.
 struct BlobOrigin {
   oci::Repository repository;
+};
+
+// Something in the store that is not as it must be.
+struct Damage {
+  std::string what;    // "blob sha256:…", "layer sha256:…", "image app:1"
+  std::string reason;  // "the content has another digest"
+  bool dropped = false;
 };
 
 class Store {
@@ -86,6 +94,13 @@ class Store {
   // The same for these blobs and DiffIds alone, without looking at the rest of
   // the store: after an image has been removed.
   virtual Swept SweepOnly(const std::vector<oci::Digest>& candidates) = 0;
+
+  // Reads all blobs and looks at all layers, images and the database. With
+  // `repair` drops what is broken, and nothing else: blobs can be fetched and
+  // layers unpacked again, an image without its manifest or config is only a
+  // name. Layers are not compared with their blobs. Cancellation throws
+  // kInterrupted between blobs.
+  virtual std::vector<Damage> Check(bool repair, const CancelToken& cancel) = 0;
 };
 
 }  // namespace imgbuild::store
