@@ -254,10 +254,16 @@ oci::Document ClientImpl::DocumentAt(const Endpoint& endpoint,
                                             expected->ToString());
     }
   }
-  oci::Document document =
-      oci::ParseDocument(std::move(reply.body), Claim(type));
-  if (reference.digest()) document.digest = *reference.digest();
-  return document;
+  try {
+    oci::Document document =
+        oci::ParseDocument(std::move(reply.body), Claim(type));
+    if (reference.digest()) document.digest = *reference.digest();
+    return document;
+  } catch (Error& error) {
+    error.While("reading the answer to " + what +
+                (type.empty() ? "" : " (" + type + ")"));
+    throw;
+  }
 }
 
 std::unique_ptr<Client> NewClient(HttpTransport& transport, HostConfig& hosts,
