@@ -3,8 +3,8 @@
 
   1. Includes go to a module of a lower rank, or stay in the module.
   2. A third-party header is seen only where THIRD_PARTY allows it.
-  3. Every source of src/ and every tests/**/*_test.cc stands in the
-     CMakeLists.txt beside it: a test that is not built does not fail.
+  3. Every source of src/ and every test file of tests/ stands in the
+     CMakeLists.txt beside it: a test that is not run does not fail.
   4. Relative links in the README files lead to something.
 
 Prints `FILE:LINE: what is wrong` for each finding; exit status 1 if any.
@@ -115,12 +115,12 @@ def check_includes(root):
 
 
 def check_listed(root):
-    for pattern in ("src/*/*.cc", "tests/*/*_test.cc"):
+    for pattern in ("src/*/*.cc", "tests/*/*_test.cc", "tests/*/*_test.py"):
         for path in sorted(root.glob(pattern)):
             lists = path.parent / "CMakeLists.txt"
             relative = path.relative_to(root)
             listed = read(lists) if lists.exists() else ""
-            if not re.search(rf"(?<![\w/.-]){re.escape(path.name)}(?![\w.-])",
+            if not re.search(rf"(?<![\w.-]){re.escape(path.name)}(?![\w.-])",
                              listed):
                 yield (f"{relative}:1: not listed in "
                        f"{lists.relative_to(root)}")

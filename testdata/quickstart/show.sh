@@ -1,0 +1,3 @@
+#!/bin/sh
+cat "$PAGE"
+echo "read by user $(id -u)"
