@@ -77,6 +77,21 @@ CapabilitySet AllowedCapabilities(const ProcessSpec& spec, const Host& host) {
   return set & ~mknod;
 }
 
+void CheckUser(const UserSpec& user, const HostFacts& facts) {
+  auto check = [](const char* what, const std::string& map, uint32_t id) {
+    if (MapsId(map, id)) return;
+    throw Error(ErrorCode::kHost,
+                fmt::format("run: {} {} is not mapped into this user namespace",
+                            what, id))
+        .WithHint(
+            "install uidmap and give the user a range in /etc/subuid and "
+            "/etc/subgid, or run as root");
+  };
+  check("user id", facts.uid_map, user.uid);
+  check("group id", facts.gid_map, user.gid);
+  for (uint32_t group : user.groups) check("group id", facts.gid_map, group);
+}
+
 void CheckUlimits(const std::vector<ResourceLimits::Ulimit>& ulimits,
                   CapabilitySet own) {
   for (const ResourceLimits::Ulimit& limit : ulimits) {

@@ -36,6 +36,9 @@ Host MakeHost(const ExecutorOptions& options);
 // from opening the device nodes it makes.
 CapabilitySet AllowedCapabilities(const ProcessSpec& spec, const Host& host);
 
+// Throws Error(kHost) for an id that this user namespace does not have.
+void CheckUser(const UserSpec& user, const HostFacts& facts);
+
 // Throws Error(kUsage) for an unknown name and Error(kHost) for one that this
 // process may not raise.
 void CheckUlimits(const std::vector<ResourceLimits::Ulimit>& ulimits,

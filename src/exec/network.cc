@@ -10,6 +10,8 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -23,6 +25,7 @@
 #include "imgbuild/util/process.h"
 #include "imgbuild/util/strings.h"
 
+#include "exec/clone.h"
 #include "exec/launch.h"
 
 namespace imgbuild::exec {
@@ -31,6 +34,7 @@ namespace {
 constexpr size_t kMaxResolvConf = 256 << 10;
 constexpr size_t kMaxRoutes = 16 << 20;
 constexpr size_t kMaxPastaOutput = 64 << 10;
+constexpr char kTunDevice[] = "/dev/net/tun";
 constexpr auto kPastaTimeout = std::chrono::seconds(10);
 
 bool IsLoopback(const std::string& address) {
@@ -68,21 +72,55 @@ bool HasDefaultRoute() {
   return false;
 }
 
-void BringUpLoopback() {
-  UniqueFd socket_fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+struct NewNamespace {
+  int fd = -1;
+  int error = 0;
+};
+
+// In a child that shares memory and descriptors: system calls only.
+int MakeNamespaceMain(void* argument) {
+  NewNamespace& out = *static_cast<NewNamespace*>(argument);
   ifreq request{};
-  std::strcpy(request.ifr_name, "lo");
-  if (!socket_fd || ioctl(socket_fd.get(), SIOCGIFFLAGS, &request) != 0) {
-    throw ErrnoError("look at", "loopback device", errno);
+  std::memcpy(request.ifr_name, "lo", 3);
+  int device = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (device < 0 || ioctl(device, SIOCGIFFLAGS, &request) != 0) {
+    out.error = errno;
+    _exit(1);
   }
   request.ifr_flags |= IFF_UP | IFF_RUNNING;
-  if (ioctl(socket_fd.get(), SIOCSIFFLAGS, &request) != 0) {
-    throw ErrnoError("bring up", "loopback device", errno);
+  if (ioctl(device, SIOCSIFFLAGS, &request) != 0) {
+    out.error = errno;
+    _exit(1);
   }
+  close(device);
+  out.fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+  out.error = errno;
+  _exit(0);
 }
 
-UniqueFd OwnNamespace() {
-  return fs::Open(AT_FDCWD, "/proc/thread-self/ns/net", O_RDONLY);
+// A namespace with its loopback device up. Made by a child, because a thread
+// that leaves the host's namespace may not come back without root.
+UniqueFd MakeNamespace() {
+  NewNamespace made;
+  CloneRequest request;
+  request.flags = CLONE_NEWNET | CLONE_FILES;
+  request.function = MakeNamespaceMain;
+  request.argument = &made;
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pid_t pid = CloneShared(request);
+  int error = errno;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  UniqueFd pidfd(request.pidfd);
+  if (pid < 0) throw ErrnoError("create", "network namespace", error);
+  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  if (made.fd < 0) {
+    throw ErrnoError("set up", "network namespace", made.error);
+  }
+  return UniqueFd(made.fd);
 }
 
 void Enter(int fd) {
@@ -99,6 +137,16 @@ std::string FindPasta() {
       .WithHint(
           "apt-get install passt, or use --network=none or "
           "--network=host");
+}
+
+// pasta's own words for a missing or forbidden device are hard to read.
+void CheckTunDevice() {
+  UniqueFd device(open(kTunDevice, O_RDWR | O_CLOEXEC));
+  if (device) return;
+  throw ErrnoError("network: open", kTunDevice, errno)
+      .WithHint(
+          "as root: modprobe tun && chmod 666 /dev/net/tun, or use "
+          "--network=none or --network=host");
 }
 
 // What pasta complained about, without its noise about syslog.
@@ -123,6 +171,7 @@ struct Pasta {
 
 Pasta StartPasta(const std::string& run_dir, int namespace_fd, bool forward) {
   std::string program = FindPasta();
+  CheckTunDevice();
   // Given as a bind mount, because pasta drops what it would need to open
   // another process's descriptor.
   std::string name = fmt::format("/proc/self/fd/{}", namespace_fd);
@@ -231,13 +280,7 @@ void Network::Keep(const std::string& run_dir,
                    std::shared_ptr<std::promise<void>> ready) {
   std::optional<Pasta> pasta;
   try {
-    UniqueFd host = OwnNamespace();
-    if (unshare(CLONE_NEWNET) != 0) {
-      throw ErrnoError("create", "network namespace", errno);
-    }
-    namespace_ = OwnNamespace();
-    BringUpLoopback();
-    Enter(host.get());
+    namespace_ = MakeNamespace();
     if (HasDefaultRoute()) {
       pasta.emplace(
           StartPasta(run_dir, namespace_.get(), resolv_conf_.forward));

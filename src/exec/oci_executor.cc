@@ -102,6 +102,7 @@ void CheckSpec(const ProcessSpec& spec, const Host& host) {
                               Quoted(mount.target)));
     }
   }
+  CheckUser(spec.user, host.facts);
   CheckUlimits(spec.limits.ulimits, host.capabilities);
 }
 

@@ -91,9 +91,10 @@ std::string ProbeOverlay(const ExecutorOptions& options, bool user_xattr) {
 std::string ProbeNetwork() {
   std::optional<std::string> pasta = FindProgram("pasta");
   if (!pasta) throw Error(ErrorCode::kHost, "pasta is not installed");
-  if (access("/dev/net/tun", F_OK) != 0) {
-    throw Error(ErrorCode::kHost, "/dev/net/tun is missing")
-        .WithHint("modprobe tun");
+  UniqueFd tun(open("/dev/net/tun", O_RDWR | O_CLOEXEC));
+  if (!tun) {
+    throw ErrnoError("open", "/dev/net/tun", errno)
+        .WithHint("as root: modprobe tun && chmod 666 /dev/net/tun");
   }
   return "pasta (" + *pasta + ")";
 }

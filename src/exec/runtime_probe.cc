@@ -28,18 +28,6 @@ std::string ReadProc(const char* path) {
   return fd ? fs::ReadFd(fd.get(), kProcFileCap, path) : "";
 }
 
-// Whether an id map covers `id`.
-bool Maps(const std::string& map, uint64_t id) {
-  std::istringstream lines(map);
-  uint64_t inside = 0;
-  uint64_t outside = 0;
-  uint64_t count = 0;
-  while (lines >> inside >> outside >> count) {
-    if (id >= inside && id - inside < count) return true;
-  }
-  return false;
-}
-
 RuntimeKind KindOf(const std::string& path) {
   size_t slash = path.rfind('/');
   std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
@@ -89,6 +77,17 @@ UniqueFd SealedCopy(const std::string& path) {
   return copy;
 }
 
+bool MapsId(const std::string& map, uint64_t id) {
+  std::istringstream lines(map);
+  uint64_t inside = 0;
+  uint64_t outside = 0;
+  uint64_t count = 0;
+  while (lines >> inside >> outside >> count) {
+    if (id >= inside && id - inside < count) return true;
+  }
+  return false;
+}
+
 HostFacts ReadHostFacts() {
   HostFacts facts;
   struct statfs fs_info {};
@@ -96,8 +95,10 @@ HostFacts ReadHostFacts() {
                        fs_info.f_type == CGROUP2_SUPER_MAGIC;
   facts.cgroup2 =
       ReadProc("/proc/filesystems").find("\tcgroup2\n") != std::string::npos;
-  facts.in_user_namespace = !Maps(ReadProc("/proc/self/uid_map"), 0xfffffffeU);
-  facts.tty_group = Maps(ReadProc("/proc/self/gid_map"), 5);
+  facts.uid_map = ReadProc("/proc/self/uid_map");
+  facts.gid_map = ReadProc("/proc/self/gid_map");
+  facts.in_user_namespace = !MapsId(facts.uid_map, 0xfffffffeU);
+  facts.tty_group = MapsId(facts.gid_map, 5);
   facts.seccomp = prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0 || errno != EINVAL;
   return facts;
 }

@@ -32,13 +32,18 @@ Runtime FindRuntime(const std::string& wanted);
 
 // What Run must know about the host; cheap to find out.
 struct HostFacts {
-  bool pure_cgroup2 = false;       // /sys/fs/cgroup is cgroup2
-  bool cgroup2 = false;            // the kernel has cgroup2
+  bool pure_cgroup2 = false;  // /sys/fs/cgroup is cgroup2
+  bool cgroup2 = false;       // the kernel has cgroup2
+  std::string uid_map;        // as in /proc/self
+  std::string gid_map;
   bool in_user_namespace = false;  // not all ids are mapped
   bool tty_group = true;           // gid 5 is mapped
   bool seccomp = true;
 };
 HostFacts ReadHostFacts();
+
+// Whether an id map (the text of /proc/self/uid_map) covers `id`.
+bool MapsId(const std::string& map, uint64_t id);
 
 }  // namespace imgbuild::exec
 

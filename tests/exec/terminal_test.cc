@@ -108,9 +108,10 @@ TEST_F(TerminalTest, ControlCInterruptsTheCommandInTheContainer) {
       fs::WriteAll(user_.get(), AsBytes("\x03"), "terminal");
     }
   };
-  ExitResult result = executor_->Run(
-      root_->Spec("trap 'echo int; exit 9' INT; echo ready; sleep 1000"), io,
-      CancelToken());
+  ExitResult result =
+      executor_->Run(root_->Spec("trap 'echo int; exit 9' INT; echo ready; "
+                                 "while true; do sleep 0.05; done"),
+                     io, CancelToken());
   EXPECT_EQ(result.exit_code, 9);
   EXPECT_THAT(out_, HasSubstr("int\r\n"));
 }

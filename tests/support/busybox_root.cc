@@ -29,11 +29,19 @@ std::string Busybox() {
   return "";
 }
 
+bool InUserNamespace() {
+  UniqueFd map = fs::Open(AT_FDCWD, "/proc/self/uid_map", O_RDONLY);
+  return fs::ReadFd(map.get(), 1 << 16, "uid_map").find("4294967295") ==
+         std::string::npos;
+}
+
 }  // namespace
 
 std::string WhyNoContainers() {
   static const std::string why = []() -> std::string {
-    if (geteuid() != 0) return "containers need root here";
+    if (geteuid() != 0 || InUserNamespace()) {
+      return "the container tests need real root";
+    }
     if (Busybox().empty()) return "busybox-static is not installed";
     if (!FindProgram("crun") && !FindProgram("runc")) {
       return "neither crun nor runc is installed";
