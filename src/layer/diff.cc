@@ -134,10 +134,11 @@ class UpperWalk {
         continue;
       }
       if (name.starts_with(kWhiteoutPrefix)) {
-        throw Error(ErrorCode::kHost,
-                    Quoted(Below(dir.path, name)) +
-                        ": a layer cannot hold names that begin with \".wh.\"")
-            .WithHint("layers use such names to mark what was removed");
+        throw Error(
+            Error(ErrorCode::kHost,
+                  Quoted(Below(dir.path, name)) +
+                      ": a layer cannot hold names that begin with \".wh.\"")
+                .WithHint("layers use such names to mark what was removed"));
       }
       if (S_ISDIR(st->st_mode)) {
         items.push_back({name + "/", Item::Kind::kSubtree, name, *st});

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <tuple>
 #include <utility>
 
 #include "imgbuild/util/error.h"
@@ -233,7 +234,9 @@ void Extractor::PlaceNode(const Entry& entry, const Place& place) {
 }
 
 bool Extractor::TryLink(const std::string& target, const Place& place) {
-  const auto [target_parent, target_name] = SplitClean(target);
+  std::string target_parent;
+  std::string target_name;
+  std::tie(target_parent, target_name) = SplitClean(target);
   const ParentCache::Dir from = parents_.Find(target_parent);
   if (!from) return false;
   const auto found = fs::LstatIfExists(from->get(), target_name);

@@ -46,8 +46,10 @@ void Extractor::SetXattrs(const Entry& entry, const SetAttribute& set) const {
     }
     if (set(key, value)) continue;
     if (key == kCapability && !options_.tolerate_ownership) {
-      throw ErrnoError("setxattr " + key, entry.path, errno)
-          .WithHint("the program would not have the rights it was built with");
+      throw Error(
+          ErrnoError("setxattr " + key, entry.path, errno)
+              .WithHint(
+                  "the program would not have the rights it was built with"));
     }
   }
 }
