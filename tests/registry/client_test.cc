@@ -435,6 +435,36 @@ TEST_F(ClientTest, BytesOfAnEarlierRunAreKept) {
   EXPECT_EQ(too_much.restarts(), 1);
 }
 
+TEST_F(ClientTest, ASinkThatChecksTheDigestItself) {
+  class Checking : public MemorySink {
+   public:
+    using MemorySink::MemorySink;
+    bool ChecksDigest() const override { return true; }
+    bool ReadKept(Writer&) override {
+      ADD_FAILURE() << "nobody needs the kept bytes";
+      return false;
+    }
+  };
+  const std::string big(100000, 'x');
+  registry_.AddBlob("a/b", big);
+  const auto fetch = [&](MemorySink& sink, const oci::Descriptor& descriptor) {
+    under_test_.client->FetchBlob(oci::Repository::Parse("r.example/a/b"),
+                                  descriptor, sink, under_test_.cancel);
+  };
+  Checking half(big.substr(0, 50000));
+  fetch(half, BlobDescriptor(big));
+  EXPECT_EQ(half.bytes(), big);
+  EXPECT_EQ(transport_.requests().back().Header("Range"), "bytes=50000-");
+  // Judging the bytes is left to it; their number is not.
+  Checking odd(std::string(50000, 'y'));
+  fetch(odd, BlobDescriptor(big));
+  EXPECT_EQ(odd.bytes().size(), big.size());
+  oci::Descriptor shorter = BlobDescriptor(big);
+  shorter.size = 99999;
+  Checking fresh;
+  EXPECT_THROW(fetch(fresh, shorter), Error);
+}
+
 TEST_F(ClientTest, BytesFromAMirrorThatDiedAreKept) {
   const std::string big(100000, 'x');
   registry_.AddBlob("a/b", big);

@@ -54,6 +54,11 @@ class BlobSink : public Writer {
   }
   // Drops everything, the kept bytes too.
   virtual void Restart() = 0;
+  // True: the sink hashes everything it has, the kept bytes too, and refuses
+  // to publish what does not match (the store's Ingest does). The client then
+  // counts bytes but does not hash them a second time, and ReadKept() is not
+  // asked for.
+  virtual bool ChecksDigest() const { return false; }
 };
 
 // A blob being sent; read again from any offset after a broken chunk.
@@ -84,7 +89,8 @@ class Client {
                                      const oci::Descriptor& descriptor,
                                      size_t cap, const CancelToken& cancel) = 0;
   // Streams a blob. Returns only when size and digest of everything written
-  // are right. The sink must not publish before.
+  // are right (the size alone, for a sink that ChecksDigest()). The sink must
+  // not publish before.
   virtual void FetchBlob(const oci::Repository& repository,
                          const oci::Descriptor& descriptor, BlobSink& sink,
                          const CancelToken& cancel) = 0;
