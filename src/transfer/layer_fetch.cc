@@ -36,19 +36,28 @@ class IngestSink : public registry::BlobSink {
  public:
   IngestSink(const FetchContext& context, const oci::Descriptor& blob,
              store::Ingest& ingest, StreamTap* tap)
-      : context_(context), blob_(blob), ingest_(ingest), tap_(tap) {
-    if (ingest_.offset() > 0) DropTap();
+      : context_(context),
+        blob_(blob),
+        ingest_(ingest),
+        tap_(tap),
+        have_(ingest.offset()) {
+    if (have_ > 0) DropTap();
   }
   uint64_t Resume() override { return ingest_.offset(); }
   void Restart() override {
-    if (ingest_.offset() > 0) DropTap();
+    // The tap has seen bytes that come again now.
+    if (have_ > 0) DropTap();
     ingest_.Restart();
+    have_ = 0;
   }
+  // The ingest hashes; once is enough.
+  bool ChecksDigest() const override { return true; }
   void Write(Bytes bytes) override {
     ingest_.Write(bytes);
     if (tap_ != nullptr) tap_->Write(bytes);
+    have_ += bytes.size();
     if (context_.options.on_layer) {
-      context_.options.on_layer(blob_, LayerState::kFetching, ingest_.offset());
+      context_.options.on_layer(blob_, LayerState::kFetching, have_);
     }
   }
 
@@ -61,6 +70,7 @@ class IngestSink : public registry::BlobSink {
   const oci::Descriptor& blob_;
   store::Ingest& ingest_;
   StreamTap* tap_;
+  uint64_t have_;
 };
 
 void Tell(const FetchContext& context, const oci::Descriptor& blob,
@@ -168,6 +178,25 @@ class StreamingUnpack : public StreamTap {
   std::thread thread_;  // last: it uses the others
 };
 
+// From the first origin that gives all of it, into `sink`.
+void FetchFrom(const FetchContext& context,
+               const std::vector<store::BlobOrigin>& origins,
+               const oci::Descriptor& blob, IngestSink& sink) {
+  for (size_t i = 0;; ++i) {
+    try {
+      context.client.FetchBlob(origins[i].repository, blob, sink,
+                               context.cancel);
+      return;
+    } catch (Error& error) {
+      if (error.code() == ErrorCode::kInterrupted || i + 1 >= origins.size()) {
+        throw error.While(fmt::format("while fetching layer {} of {}",
+                                      blob.digest.Short(),
+                                      origins[i].repository.Familiar()));
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void FetchBlob(const FetchContext& context, const oci::Descriptor& blob,
@@ -181,28 +210,27 @@ void FetchBlob(const FetchContext& context, const oci::Descriptor& blob,
                             blob.digest.ToString()));
     throw error.WithHint("pull or build the image again");
   }
-  const auto ingest =
-      context.store.content().BeginResumable(blob.digest, blob.size);
-  if (context.store.content().Has(blob.digest)) {
-    // Another process fetched it while we waited.
-    if (also != nullptr) also->Abandon();
-    return;
-  }
-  IngestSink sink(context, blob, *ingest, also);
-  for (size_t i = 0;; ++i) {
+  for (bool last_try : {false, true}) {
+    const auto ingest =
+        context.store.content().BeginResumable(blob.digest, blob.size);
+    if (context.store.content().Has(blob.digest)) {
+      // Another process fetched it while we waited.
+      if (also != nullptr) also->Abandon();
+      return;
+    }
+    IngestSink sink(context, blob, *ingest, also);
+    FetchFrom(context, origins, blob, sink);
     try {
-      context.client.FetchBlob(origins[i].repository, blob, sink,
-                               context.cancel);
+      ingest->Commit();
       break;
-    } catch (Error& error) {
-      if (error.code() == ErrorCode::kInterrupted || i + 1 >= origins.size()) {
-        throw error.While(fmt::format("while fetching layer {} of {}",
-                                      blob.digest.Short(),
-                                      origins[i].repository.Familiar()));
-      }
+    } catch (const Error& error) {
+      // Pieces of two downloads that do not fit together are gone now; one
+      // download in one piece has the last word.
+      if (last_try || error.code() != ErrorCode::kRegistry) throw;
+      if (also != nullptr) also->Abandon();
+      also = nullptr;
     }
   }
-  ingest->Commit();
   Tell(context, blob, LayerState::kFetched, blob.size);
 }
 
