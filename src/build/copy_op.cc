@@ -142,7 +142,13 @@ class CopyRunner {
     return name;
   }
 
+  // Names of one file are links of one another within one source.
+  InodeKey Inode(const FileInfo& info) const {
+    return {info.device, info.inode, match_};
+  }
+
   void CopyMatch(const Selected& match) {
+    ++match_;
     if (op_.parents) {
       CopyWithParents(match);
       return;
@@ -217,8 +223,8 @@ class CopyRunner {
       tree_.PutDirectory(std::move(entry), true);
       return;
     }
-    std::optional<std::pair<uint64_t, uint64_t>> inode;
-    if (item.info.nlink > 1) inode = {item.info.device, item.info.inode};
+    std::optional<InodeKey> inode;
+    if (item.info.nlink > 1) inode = Inode(item.info);
     tree_.PutLeaf(std::move(entry), source_, item.path, inode);
   }
 
@@ -239,12 +245,13 @@ class CopyRunner {
         entry.xattrs = unpacked->tree()->Xattrs(item.path);
       }
       if (item.info.type == FileType::kDirectory) {
-        tree_.PutDirectory(std::move(entry), true);
+        tree_.PutDirectory(std::move(entry), true, ReplaceFile::kYes);
         continue;
       }
-      std::optional<std::pair<uint64_t, uint64_t>> inode;
-      if (item.info.nlink > 1) inode = {item.info.device, item.info.inode};
-      tree_.PutLeaf(std::move(entry), unpacked->tree(), item.path, inode);
+      std::optional<InodeKey> inode;
+      if (item.info.nlink > 1) inode = Inode(item.info);
+      tree_.PutLeaf(std::move(entry), unpacked->tree(), item.path, inode,
+                    ReplaceDirectory::kYes);
     }
   }
 
@@ -263,6 +270,7 @@ class CopyRunner {
   CopyTree tree_;
   std::optional<Owner> owner_;
   std::optional<Chmod> chmod_;
+  uint64_t match_ = 0;  // counts the sources
   std::shared_ptr<const ContextSource> source_;
   std::vector<std::shared_ptr<UnpackedArchive>> unpacked_;
 };

@@ -120,10 +120,20 @@ void CopyTree::MakeDirs(const std::string& path, uint32_t mode,
   PutDirectory(std::move(entry), true);
 }
 
-void CopyTree::PutDirectory(layer::Entry entry, bool overwrite) {
+void CopyTree::DropBelow(const std::string& path) {
+  const std::string prefix = path + "/";
+  auto it = planned_.lower_bound(prefix);
+  while (it != planned_.end() && it->first.starts_with(prefix)) {
+    it = planned_.erase(it);
+  }
+  last_parent_.clear();
+}
+
+void CopyTree::PutDirectory(layer::Entry entry, bool overwrite,
+                            ReplaceFile replace) {
   if (entry.path.empty()) return;  // the root is nobody's to change
   const auto type = TypeAt(entry.path);
-  if (type && *type != FileType::kDirectory) {
+  if (type && *type != FileType::kDirectory && replace == ReplaceFile::kNo) {
     throw Error(ErrorCode::kStep, fmt::format("cannot copy to non-directory: "
                                               "/{}",
                                               entry.path));
@@ -134,12 +144,15 @@ void CopyTree::PutDirectory(layer::Entry entry, bool overwrite) {
 }
 
 void CopyTree::PutLeaf(layer::Entry entry, std::shared_ptr<const FileTree> tree,
-                       std::string source,
-                       std::optional<std::pair<uint64_t, uint64_t>> inode) {
+                       std::string source, std::optional<InodeKey> inode,
+                       ReplaceDirectory replace) {
   if (TypeAt(entry.path) == FileType::kDirectory) {
-    throw Error(
-        ErrorCode::kStep,
-        fmt::format("cannot replace to directory /{} with file", entry.path));
+    if (replace == ReplaceDirectory::kNo) {
+      throw Error(
+          ErrorCode::kStep,
+          fmt::format("cannot replace to directory /{} with file", entry.path));
+    }
+    DropBelow(entry.path);
   }
   KeepParents(entry.path);
   Plan({std::move(entry), std::move(tree), std::move(source), std::nullopt,
@@ -160,7 +173,7 @@ void CopyTree::PutText(layer::Entry entry, std::string text) {
 void CopyTree::Write(layer::LayerWriter& writer,
                      const CancelToken& cancel) const {
   // The first name of a group, in the order of the layer, is the file.
-  std::map<std::pair<uint64_t, uint64_t>, std::string> first;
+  std::map<InodeKey, std::string> first;
   for (const auto& [path, planned] : planned_) {
     cancel.Check();
     if (planned.text) {

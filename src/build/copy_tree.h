@@ -4,6 +4,7 @@
 #ifndef IMGBUILD_BUILD_COPY_TREE_H_
 #define IMGBUILD_BUILD_COPY_TREE_H_
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -24,6 +25,19 @@ struct Owner {
   uint32_t gid = 0;
 };
 
+// Two files of one copy with the same key become hard links.
+struct InodeKey {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  uint64_t source = 0;  // which source of the copy names it
+  friend auto operator<=>(const InodeKey&, const InodeKey&) = default;
+};
+
+// An archive that is unpacked puts its own in place of what is there; a copy
+// does not.
+enum class ReplaceDirectory { kNo, kYes };
+enum class ReplaceFile { kNo, kYes };
+
 class CopyTree {
  public:
   // Times later than `epoch` become it.
@@ -38,13 +52,14 @@ class CopyTree {
   void MakeDirs(const std::string& path, uint32_t mode, const Owner& owner);
   // A directory that is copied: metadata of an existing one is replaced only
   // when `overwrite`.
-  void PutDirectory(layer::Entry entry, bool overwrite);
+  void PutDirectory(layer::Entry entry, bool overwrite,
+                    ReplaceFile replace = ReplaceFile::kNo);
   // A file, link or node. Replaces anything but a directory. `tree` and
   // `source` say where a file's bytes are; files with the same `inode` become
   // hard links of one another.
   void PutLeaf(layer::Entry entry, std::shared_ptr<const FileTree> tree,
-               std::string source,
-               std::optional<std::pair<uint64_t, uint64_t>> inode);
+               std::string source, std::optional<InodeKey> inode,
+               ReplaceDirectory replace = ReplaceDirectory::kNo);
   // A file with these bytes.
   void PutText(layer::Entry entry, std::string text);
 
@@ -58,11 +73,13 @@ class CopyTree {
     std::shared_ptr<const FileTree> tree;
     std::string source;
     std::optional<std::string> text;
-    std::optional<std::pair<uint64_t, uint64_t>> inode;
+    std::optional<InodeKey> inode;
   };
   // Directories above `path` that exist below get an entry of their own.
   void KeepParents(const std::string& path);
   void Plan(Planned planned);
+  // Forgets what is planned below a path that stops being a directory.
+  void DropBelow(const std::string& path);
 
   std::shared_ptr<const FileTree> below_;
   const int64_t epoch_;

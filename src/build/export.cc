@@ -82,7 +82,7 @@ void WriteRootTar(BuildEnvironment& env, const Files& files, int64_t epoch,
     } else {
       entry.xattrs = files.tree->Xattrs(item.path);
     }
-    std::optional<std::pair<uint64_t, uint64_t>> inode;
+    std::optional<InodeKey> inode;
     if (item.info.nlink > 1) inode = {item.info.device, item.info.inode};
     tree.PutLeaf(std::move(entry), files.tree, item.path, inode);
   }

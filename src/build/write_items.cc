@@ -27,7 +27,7 @@ void WriteItems(const std::shared_ptr<const FileTree>& source,
     } else {
       entry.xattrs = source->Xattrs(item.path);
     }
-    std::optional<std::pair<uint64_t, uint64_t>> inode;
+    std::optional<InodeKey> inode;
     if (item.info.nlink > 1) inode = {item.info.device, item.info.inode};
     tree.PutLeaf(std::move(entry), source, item.path, inode);
   }

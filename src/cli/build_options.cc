@@ -152,6 +152,7 @@ plan::PlanOptions ToPlanOptions(const BuildFlags& flags) {
   }
   if (!platform.empty() && platform != "local") {
     options.target_platform = oci::Platform::Parse(platform);
+    options.target_platform_given = true;
   }
   options.source_date_epoch = ParseEpoch(flags);
   for (const std::string& word : flags.build_contexts) {

@@ -35,15 +35,12 @@ std::string Destination(const std::string& text, const std::string& workdir) {
   return out;
 }
 
-// "COPY --chmod=755 a b # buildkit".
+// "COPY --chmod=755 a b # buildkit"; the peer tells these flags and no other.
 std::string History(const CopyOp& op, const std::string& destination) {
   std::string text = op.is_add ? "ADD" : "COPY";
+  if (op.parents) text += " --parents";
   if (!op.chown.empty()) text += " --chown=" + op.chown;
   if (!op.chmod.empty()) text += " --chmod=" + op.chmod;
-  if (op.link) text += " --link";
-  if (op.parents) text += " --parents";
-  for (const std::string& pattern : op.excludes)
-    text += " --exclude=" + pattern;
   for (const CopyOp::Remote& remote : op.remotes) text += " " + remote.url;
   for (const CopyOp::Pattern& pattern : op.patterns) text += " " + pattern.text;
   for (const CopyOp::Inline& file : op.inlines) text += " <<" + file.name;
@@ -67,14 +64,14 @@ FileSource StageEvaluator::SourceFrom(const dockerfile::Word& from,
     return source;
   }
   std::string name = from.text;
-  const auto named = context_.options.named_contexts.find(name);
-  if (named != context_.options.named_contexts.end()) {
+  if (const auto named = FindNamedContext(context_.options, name)) {
     constexpr std::string_view kImage = "docker-image://";
-    if (!named->second.starts_with(kImage)) {
-      source.context = name;
+    const std::string& value = context_.options.named_contexts.at(*named);
+    if (!value.starts_with(kImage)) {
+      source.context = *named;
       return source;
     }
-    name = named->second.substr(kImage.size());
+    name = value.substr(kImage.size());
   }
   try {
     const oci::Reference reference =

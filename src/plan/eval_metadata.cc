@@ -98,19 +98,25 @@ void StageEvaluator::Do(const dockerfile::Maintainer& maintainer) {
 }
 
 void StageEvaluator::Do(const dockerfile::Expose& expose) {
-  std::vector<std::string> ports;
+  // The words are sorted, not the ports that they stand for.
+  std::vector<std::pair<std::string, SourceRange>> words;
   for (const dockerfile::Word& word : expose.ports) {
     const dockerfile::ExpandWordsResult expanded = dockerfile::ExpandWords(
         word, state_.env.AsLookup(), context_.file.escape);
     WarnUnmatched(expanded.unmatched, word.range);
     for (const std::string& text : expanded.words) {
-      for (std::string& port : ParsePorts(text, word.range)) {
-        ports.push_back(std::move(port));
-      }
+      words.emplace_back(text, word.range);
     }
   }
-  std::ranges::sort(ports);
-  ports.erase(std::ranges::unique(ports).begin(), ports.end());
+  std::ranges::stable_sort(
+      words, {}, [](const auto& word) -> const auto& { return word.first; });
+  std::vector<std::string> ports;
+  for (const auto& [text, range] : words) {
+    for (std::string& port : ParsePorts(text, range)) {
+      if (std::ranges::find(ports, port) != ports.end()) continue;
+      ports.push_back(std::move(port));
+    }
+  }
   state_.config.exposed_ports.insert(ports.begin(), ports.end());
   AddHistory("EXPOSE " + GoList(ports));
 }

@@ -132,7 +132,7 @@ void StageEvaluator::Do(const dockerfile::Run& run) {
     const dockerfile::Heredoc& heredoc = run.heredocs.front();
     if (heredoc.body.starts_with("#!")) {
       op.script = RunOp::Script{kScriptDir + heredoc.name, heredoc.body};
-      op.args = {op.script->path};
+      op.args = WithShell(op.script->path);
     } else {
       op.args = WithShell(heredoc.body);
     }

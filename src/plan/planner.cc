@@ -13,6 +13,8 @@
 namespace imgbuild::plan {
 namespace {
 
+constexpr std::string_view kImageContext = "docker-image://";
+
 constexpr char kDefaultPath[] =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -59,21 +61,38 @@ void StartFromScratch(PlanContext& context, const StageInfo& info,
   state.vertex = AddVertex(context.graph, std::move(vertex));
 }
 
+// A directory that is named as a base: its files, and nothing else. Without
+// a --build-arg for the time it gets what FROM scratch gets.
+void StartFromDirectory(PlanContext& context, const StageInfo& info,
+                        StageState& state, const std::string& prefix) {
+  StartFromScratch(context, info, state, prefix);
+  CopyOp op;
+  op.source.context = *info.context;
+  op.patterns.push_back({"/", info.stage->from.range});
+  op.destination = "/";
+  Vertex vertex;
+  vertex.op = std::move(op);
+  vertex.parent = state.vertex;
+  vertex.epoch = state.epoch;
+  vertex.platform = state.platform;
+  vertex.name = prefix + "FROM the context " + *info.context;
+  vertex.stage = info.display_name;
+  vertex.slot = fmt::format(
+      "{}/1", info.name.empty() ? std::to_string(info.index) : info.name);
+  vertex.range = info.stage->from.range;
+  state.vertex = AddVertex(context.graph, std::move(vertex));
+  state.steps.push_back(
+      {MakeHistory(state, "FROM the context " + *info.context, false),
+       state.vertex});
+}
+
 void StartFromImage(PlanContext& context, const StageInfo& info,
                     StageState& state, const std::string& prefix) {
   const auto& from = std::get<dockerfile::From>(info.stage->from.node);
   std::string name = info.base;
-  const auto named = context.options.named_contexts.find(name);
-  if (named != context.options.named_contexts.end()) {
-    constexpr std::string_view kImage = "docker-image://";
-    if (!named->second.starts_with(kImage)) {
-      Error error(ErrorCode::kDockerfile,
-                  fmt::format("the named context {} cannot be a base: {}",
-                              Quoted(name), named->second));
-      throw error.At(from.image.range)
-          .WithHint("FROM takes a named context of the form docker-image://…");
-    }
-    name = named->second.substr(kImage.size());
+  if (info.context) {
+    name = context.options.named_contexts.at(*info.context)
+               .substr(kImageContext.size());
   }
   try {
     const oci::Reference reference =
@@ -113,7 +132,10 @@ StageState StartStage(PlanContext& context, const StageInfo& info,
     return state;
   }
   UsePlatform(context, info, state);
-  if (ToLower(info.base) == "scratch") {
+  if (info.context && !context.options.named_contexts.at(*info.context)
+                           .starts_with(kImageContext)) {
+    StartFromDirectory(context, info, state, prefix);
+  } else if (!info.context && ToLower(info.base) == "scratch") {
     StartFromScratch(context, info, state, prefix);
   } else {
     StartFromImage(context, info, state, prefix);
@@ -145,7 +167,9 @@ std::vector<dockerfile::Instruction> Triggers(
 
 StageState EvaluateStage(PlanContext& context, const StageInfo& info) {
   size_t total = 1;
-  for (const dockerfile::Instruction& i : info.stage->instructions) {
+  const std::vector<dockerfile::Instruction> none;
+  const auto& instructions = info.replaced ? none : info.stage->instructions;
+  for (const dockerfile::Instruction& i : instructions) {
     total += MakesStep(i) ? 1 : 0;
   }
   const std::string from_prefix =
@@ -169,7 +193,7 @@ StageState EvaluateStage(PlanContext& context, const StageInfo& info) {
       throw;
     }
   }
-  for (const dockerfile::Instruction& i : info.stage->instructions) {
+  for (const dockerfile::Instruction& i : instructions) {
     evaluator.Evaluate(i);
   }
   return state;
@@ -393,7 +417,7 @@ BuildGraph Plan(const dockerfile::Dockerfile& file, const PlanOptions& options,
   for (const size_t index : stages.Reached()) {
     const StageInfo& info = stages.at(index);
     if (info.base_stage || ToLower(info.base) == "scratch") continue;
-    if (options.named_contexts.contains(info.base)) continue;
+    if (info.context) continue;
     if (const auto reference = oci::Reference::TryParse(info.base)) {
       resolver.Prefetch(reference->WithDefaultTag(),
                         info.platform.value_or(options.target_platform));
@@ -403,7 +427,8 @@ BuildGraph Plan(const dockerfile::Dockerfile& file, const PlanOptions& options,
   const StageState& target = EnsureStage(context, stages.target());
   graph.target = stages.at(stages.target()).name;
   graph.image.config = target.config;
-  graph.image.config.platform = options.target_platform;
+  graph.image.config.platform =
+      options.target_platform_given ? options.target_platform : target.platform;
   graph.image.config.created = FormatRfc3339(target.epoch);
   for (const auto& [key, value] : options.labels) {
     graph.image.config.labels[key] = value;

@@ -65,6 +65,21 @@ std::optional<Word> MountFrom(const dockerfile::RawMount& mount) {
   return std::nullopt;
 }
 
+std::optional<std::string> FindNamedContext(const PlanOptions& options,
+                                            const std::string& name) {
+  if (options.named_contexts.contains(name)) return name;
+  if (options.named_contexts.empty()) return std::nullopt;
+  const auto wanted = oci::Reference::TryParse(name);
+  if (!wanted) return std::nullopt;
+  for (const auto& [key, value] : options.named_contexts) {
+    const auto known = oci::Reference::TryParse(key);
+    if (known && known->WithDefaultTag() == wanted->WithDefaultTag()) {
+      return key;
+    }
+  }
+  return std::nullopt;
+}
+
 StageTable::StageTable(const dockerfile::Dockerfile& file,
                        const PlanOptions& options, const GlobalArgs& globals) {
   stages_.resize(file.stages.size());
@@ -91,8 +106,16 @@ void StageTable::EvaluateFrom(const dockerfile::Dockerfile& file,
       dockerfile::Expand(from.image, lookup, file.escape);
   if (Trim(image.text).empty()) throw BlankBase(from.image, file, image);
   info.base = image.text;
-  if (!options.named_contexts.contains(info.base)) {
+  const bool reserved = info.name == "scratch" || info.name == "context";
+  if (!info.name.empty() && !reserved &&
+      options.named_contexts.contains(info.name)) {
+    info.context = info.name;
+    info.replaced = true;
+  } else {
     info.base_stage = FindBefore(info.base, index);
+    if (!info.base_stage && ToLower(info.base) != "scratch") {
+      info.context = FindNamedContext(options, info.base);
+    }
   }
   if (from.platform) {
     const dockerfile::ExpandResult platform =
@@ -188,6 +211,7 @@ std::optional<size_t> StageTable::FindSource(const Word& from, size_t user,
 std::vector<size_t> StageTable::DirectDependencies(size_t index) const {
   const StageInfo& info = stages_[index];
   std::vector<size_t> out;
+  if (info.replaced) return out;
   if (info.base_stage) out.push_back(*info.base_stage);
   for (const dockerfile::Instruction& instruction : info.stage->instructions) {
     if (const auto* copy = std::get_if<dockerfile::Copy>(&instruction.node)) {

@@ -25,6 +25,9 @@ struct StageInfo {
   // Set when base is an earlier stage.
   std::optional<size_t> base_stage;
   std::optional<oci::Platform> platform;  // --platform
+  // --build-context of the base's or of the stage's own name.
+  std::optional<std::string> context;
+  bool replaced = false;  // by a context: its instructions do not run
 };
 
 class StageTable {
@@ -63,6 +66,11 @@ class StageTable {
   std::map<std::string, std::vector<size_t>, std::less<>> by_name_;
   size_t target_ = 0;
 };
+
+// The --build-context that stands for an image or stage name; a context called
+// `alpine` stands for `alpine:latest` too.
+std::optional<std::string> FindNamedContext(const PlanOptions& options,
+                                            const std::string& name);
 
 // The `from` option of a mount, if it has one.
 std::optional<dockerfile::Word> MountFrom(const dockerfile::RawMount& mount);

@@ -22,6 +22,9 @@ struct PlanOptions {
   std::map<std::string, std::string> build_args;
   std::string target;  // "" is the last stage
   oci::Platform target_platform;
+  // --platform was given: the image says it is for target_platform whatever
+  // its base is for. Else it says what its stage is for.
+  bool target_platform_given = false;
   oci::Platform build_platform;
   // Unset: the base image's `created`, else kDefaultEpoch.
   std::optional<int64_t> source_date_epoch;

@@ -1,0 +1,2 @@
+FROM registry.test/busybox
+COPY f /

@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""The language cases of testdata/cases: write them out, and say what is in an
+image that came of one.
+
+  cases.py write DIR REGISTRY [CASE…]   a buildable folder for each case
+  cases.py list BASE.tar IMAGE.tar      config, history and files of an image
+
+A case is a folder with a Dockerfile and its context. Beside it may stand
+  CASE.flags   one build flag a line
+  CASE.setup   a shell script that is run inside the copy of the folder, for
+               what git does not keep: modes, links, archives
+  CASE.fails   the build must be refused
+  CASE.golden  what must come out: `list` of the image, or the error text
+  CASE.ours    why we differ from docker/dockerfile here, in a sentence
+The registry is written registry.test in a Dockerfile; `write` replaces that by
+a real one. `list` compares with the base image, both as OCI archives: only
+files that are not the base's are shown, without times.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tarfile
+
+CASES = pathlib.Path(__file__).resolve().parent.parent / "testdata" / "cases"
+TOKEN = "registry.test"
+
+
+def names():
+    return sorted(p.name for p in CASES.iterdir() if p.is_dir())
+
+
+def part(name, suffix):
+    path = CASES / (name + suffix)
+    return path.read_text() if path.exists() else None
+
+
+def write(name, directory, registry):
+    """Makes DIRECTORY/NAME and its flags; returns the flags."""
+    target = pathlib.Path(directory, name)
+    shutil.copytree(CASES / name, target, symlinks=True)
+    for path, folders, files in os.walk(target):
+        os.chmod(path, 0o755)
+        for file in files:
+            os.chmod(os.path.join(path, file), 0o644)
+    setup = part(name, ".setup")
+    if setup is not None:
+        subprocess.run(["sh", "-euc", "umask 022\n" + setup], cwd=target,
+                       check=True)
+    for path in target.glob("*Dockerfile*"):
+        path.write_bytes(path.read_bytes().replace(TOKEN.encode(),
+                                                   registry.encode()))
+    flags = part(name, ".flags")
+    if flags is not None:
+        flags = flags.replace(TOKEN, registry).replace("@DIR@", str(target))
+        pathlib.Path(directory, name + ".flags").write_text(flags)
+    if part(name, ".fails") is not None:
+        pathlib.Path(directory, name + ".fails").write_text("")
+    return [f for f in (flags or "").splitlines() if f.strip()]
+
+
+class Image:
+    """What an OCI archive holds: its config and its merged files."""
+
+    def __init__(self, path):
+        self.archive = tarfile.open(path)
+        self.members = {os.path.normpath(m.name): m for m in self.archive}
+        document = self._json("index.json")
+        while "manifests" in document:
+            document = self._json(self._path(document["manifests"][0]))
+        self.config = self._json(self._path(document["config"]))
+        self.files = {}
+        self.effects = []
+        for layer in document["layers"]:
+            before = dict(self.files)
+            self._apply(self._read(self._path(layer)))
+            self.effects.append(before != self.files)
+
+    @staticmethod
+    def _path(descriptor):
+        return "blobs/" + descriptor["digest"].replace(":", "/")
+
+    def _read(self, name):
+        return self.archive.extractfile(self.members[name]).read()
+
+    def _json(self, name):
+        return json.loads(self._read(name))
+
+    def _remove(self, path, itself):
+        below = path.rstrip("/") + "/"
+        for name in [n for n in self.files
+                     if n.startswith(below) or (itself and n == path)]:
+            del self.files[name]
+
+    def _apply(self, data):
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+        elif data[:4] == b"\x28\xb5\x2f\xfd":
+            data = subprocess.run(["zstd", "-dc"], input=data, check=True,
+                                  capture_output=True).stdout
+        links = {}
+        with tarfile.open(fileobj=io.BytesIO(data)) as layer:
+            for member in layer:
+                path = os.path.normpath("/" + member.name)
+                name = os.path.basename(path)
+                folder = os.path.dirname(path)
+                if name == ".wh..wh..opq":
+                    self._remove(folder, itself=False)
+                elif name.startswith(".wh."):
+                    self._remove(os.path.join(folder, name[4:]), itself=True)
+                elif path != "/":
+                    self._put(layer, member, path, links)
+
+    def _put(self, layer, member, path, links):
+        if not member.isdir():
+            self._remove(path, itself=False)
+        if member.islnk():
+            source = os.path.normpath("/" + member.linkname)
+            first = links.get(source, source)
+            links[path] = first
+            line = self.files[first]
+            if " = " not in line:
+                self.files[first] = line = f"{line} = {first}"
+            self.files[path] = line
+            return
+        line = f"{member.mode & 0o7777:04o} {member.uid}:{member.gid} "
+        if member.isdir():
+            line = "dir " + line
+        elif member.issym():
+            line = f"link {member.uid}:{member.gid} -> {member.linkname}"
+        elif member.isreg():
+            content = layer.extractfile(member).read()
+            digest = hashlib.sha256(content).hexdigest()[:12]
+            line = f"file {line}{len(content)} {digest}"
+            if len(content) <= 60 and content.endswith(b"\n"):
+                line += " " + json.dumps(content.decode(errors="replace"))
+        elif member.isfifo():
+            line = "fifo " + line
+        else:
+            kind = "char" if member.ischr() else "block"
+            line = f"{kind} {line}{member.devmajor}:{member.devminor}"
+        for key, value in sorted(member.pax_headers.items()):
+            if "SCHILY.xattr." in key:
+                line += f" {key.split('xattr.', 1)[1]}={value!r}"
+        self.files[path] = line.rstrip()
+
+
+def listing(base_archive, archive):
+    """The golden text of an image: what it adds to the base."""
+    base, image = Image(base_archive), Image(archive)
+    lines = []
+    for key in ("architecture", "os", "variant", "author"):
+        if image.config.get(key):
+            lines.append(f"{key}: {image.config[key]}")
+    config = image.config.get("config") or {}
+    for key in sorted(config):
+        if config[key] not in (None, "", [], {}, False):
+            text = json.dumps(config[key], ensure_ascii=False, sort_keys=True)
+            lines.append(f"{key}: {text}")
+    layers = iter(image.effects)
+    skipped = len(base.config.get("history") or [])
+    for entry in (image.config.get("history") or []):
+        effect = not entry.get("empty_layer") and next(layers, False)
+        if skipped and image.config["history"].index(entry) < skipped \
+                and entry in (base.config.get("history") or []):
+            continue
+        text = json.dumps(entry.get("created_by", ""), ensure_ascii=False)
+        lines.append(f"history{'' if effect else ' (no files)'}: {text}")
+    known = {k: v for k, v in base.files.items()}
+    unrelated = not set(known) & set(image.files)
+    for path in sorted(set(image.files) | (set() if unrelated else set(known))):
+        if path not in image.files:
+            lines.append(f"{path}: removed")
+        elif image.files[path] != known.get(path):
+            lines.append(f"{path}: {image.files[path]}")
+    return "\n".join(lines) + "\n"
+
+
+def main(words):
+    if len(words) >= 3 and words[0] == "write":
+        os.makedirs(words[1], exist_ok=True)
+        for name in words[3:] or names():
+            write(name, words[1], words[2])
+    elif len(words) == 3 and words[0] == "list":
+        sys.stdout.write(listing(words[1], words[2]))
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
