@@ -42,6 +42,9 @@ class ClientImpl : public Client {
                     const CancelToken& cancel) override;
   std::vector<std::string> ListTags(const oci::Repository& repository,
                                     const CancelToken& cancel) override;
+  std::vector<oci::Descriptor> ListReferrers(
+      const oci::Repository& repository, const oci::Digest& subject,
+      const std::string& artifact_type, const CancelToken& cancel) override;
   void CheckCredentials(const std::string& host, const Credentials& credentials,
                         const CancelToken& cancel) override;
 
@@ -61,6 +64,9 @@ class ClientImpl : public Client {
   Call NewCall(const Endpoint& endpoint, const oci::Repository& repository,
                const std::string& method, const std::string& path,
                const std::string& actions) const;
+  std::vector<oci::Descriptor> ReferrersFromTag(
+      const Endpoint& endpoint, const oci::Repository& repository,
+      const oci::Digest& subject, const CancelToken& cancel);
   oci::Descriptor ResolveAt(const Endpoint& endpoint,
                             const oci::Reference& reference,
                             const CancelToken& cancel);

@@ -1,10 +1,7 @@
-// What goes out, and what is listed.
-#include <algorithm>
-
+// What goes out, and who we are.
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
-#include "nlohmann/json.hpp"
 #include "registry/blob_upload.h"
 #include "registry/client_impl.h"
 #include "registry/registry_error.h"
@@ -13,8 +10,6 @@ namespace imgbuild::registry {
 namespace {
 
 constexpr size_t kMaxMounts = 3;
-constexpr size_t kMaxPages = 10000;
-constexpr size_t kMaxTags = 1000000;
 
 }  // namespace
 
@@ -68,45 +63,6 @@ void ClientImpl::PushDocument(const oci::Reference& reference,
                       stored->ToString() + ", sent was " + expected.ToString());
     }
   });
-}
-
-std::vector<std::string> ClientImpl::ListTags(const oci::Repository& repository,
-                                              const CancelToken& cancel) {
-  std::vector<std::string> tags;
-  AtHome(repository, [&](const Endpoint& endpoint) {
-    tags.clear();
-    Call call = NewCall(endpoint, repository, "GET", "/tags/list", "pull");
-    std::set<std::string> seen;
-    for (size_t page = 0; page < kMaxPages; ++page) {
-      // A link that leads in a circle ends the list.
-      if (!seen.insert(call.url).second) return;
-      const Reply reply = requester_.Do(call, cancel);
-      if (reply.response.status == 404) {
-        throw NotFound("repository " + repository.ToString(),
-                       requester_.Failure(call, reply));
-      }
-      if (reply.response.status != 200) throw requester_.Failure(call, reply);
-      const auto json = nlohmann::json::parse(reply.body, nullptr, false);
-      if (!json.is_object()) {
-        throw Error(ErrorCode::kRegistry,
-                    "GET " + reply.response.url + ": malformed list of tags");
-      }
-      // "tags": null is an empty repository.
-      if (const auto list = json.find("tags");
-          list != json.end() && list->is_array()) {
-        for (const auto& tag : *list) {
-          if (!tag.is_string() || tags.size() >= kMaxTags) continue;
-          const auto& text = tag.get_ref<const std::string&>();
-          if (oci::IsValidTag(text)) tags.push_back(text);
-        }
-      }
-      const auto next = ParseNextLink(reply.response.headers);
-      const auto url = next ? reply.url.Resolve(*next) : std::nullopt;
-      if (!url || url->Origin() != reply.url.Origin()) return;
-      call.url = url->ToString();
-    }
-  });
-  return tags;
 }
 
 namespace {

@@ -575,6 +575,54 @@ TEST_F(ClientTest, TagListsOfOddRegistries) {
             1U);
 }
 
+std::string ReferrersIndex(const std::string& type) {
+  return R"({"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.)"
+         R"(v1+json","manifests":[{"mediaType":"application/vnd.oci.image.)"
+         R"(manifest.v1+json","digest":")" +
+         oci::Digest::OfBytes(type).ToString() +
+         R"(","size":5,"artifactType":")" + type + "\"}]}";
+}
+
+TEST_F(ClientTest, ReferrersInPagesAndFiltered) {
+  const auto subject = oci::Digest::Parse(digest_);
+  transport_.Serve("https://r.example", [&](const TestRequest& request) {
+    TestResponse response;
+    const bool second = request.query.find("page=2") != std::string::npos;
+    response.body =
+        ReferrersIndex(second ? "application/sig" : "application/sbom");
+    if (!second) {
+      response.headers.emplace_back("Link", "<?page=2>; rel=\"next\"");
+    }
+    return response;
+  });
+  const auto list = [&](const std::string& type) {
+    return under_test_.client->ListReferrers(
+        oci::Repository::Parse("r.example/a/b"), subject, type,
+        under_test_.cancel);
+  };
+  EXPECT_EQ(list("").size(), 2U);
+  const auto found = list("application/sig");
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].digest, oci::Digest::OfBytes("application/sig"));
+  EXPECT_EQ(transport_.Log()[2], "GET https://r.example/v2/a/b/referrers/" +
+                                     digest_ +
+                                     "?artifactType=application%2Fsig");
+}
+
+TEST_F(ClientTest, ReferrersFromTheTag) {
+  const auto subject = oci::Digest::Parse(digest_);
+  const auto list = [&] {
+    return under_test_.client->ListReferrers(
+        oci::Repository::Parse("r.example/a/b"), subject, "",
+        under_test_.cancel);
+  };
+  EXPECT_TRUE(list().empty());
+  registry_.AddManifest("a/b", "sha256-" + subject.hex(),
+                        ReferrersIndex("application/sig"),
+                        std::string(oci::media_type::kOciIndex));
+  EXPECT_EQ(list().size(), 1U);
+}
+
 TEST_F(ClientTest, WarningsAreShownOnce) {
   TestResponse response;
   response.body = registry_.Manifest("a/b", "t");

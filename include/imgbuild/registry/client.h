@@ -112,6 +112,12 @@ class Client {
                             const CancelToken& cancel) = 0;
   virtual std::vector<std::string> ListTags(const oci::Repository& repository,
                                             const CancelToken& cancel) = 0;
+  // What refers to `subject` (signatures, provenance, bills of materials), of
+  // one artifact type or, with "", of any. From the referrers API, else from
+  // the tag that stands in for it; none is an empty list.
+  virtual std::vector<oci::Descriptor> ListReferrers(
+      const oci::Repository& repository, const oci::Digest& subject,
+      const std::string& artifact_type, const CancelToken& cancel) = 0;
   // GET /v2/ with these credentials: for `login`.
   virtual void CheckCredentials(const std::string& host,
                                 const Credentials& credentials,
