@@ -115,6 +115,60 @@ TEST_F(TransferTest, ADigestThatIsHereCostsNoRequest) {
   EXPECT_TRUE(NewRequests().empty());
 }
 
+TEST_F(TransferTest, ALayerThatBreaksOnTheWayIsContinued) {
+  registry_.AddImage("a/big", "t", LayerWith("f", std::string(300000, 'x')));
+  int cuts = 2;
+  transport_.Serve("https://r.example", [&](const auto& request) {
+    auto response = registry_.Handle(request);
+    if (response.body.size() > 100000 && cuts-- > 0) response.cut_after = 90000;
+    return response;
+  });
+  const PullResult pulled = Pull("r.example/a/big:t");
+  const auto tree = store_->snapshots().View(pulled.image.config.diff_ids);
+  EXPECT_EQ(ReadFromTree(*tree, "f", 1 << 20), std::string(300000, 'x'));
+  EXPECT_EQ(transport_.requests().back().Header("Range"), "bytes=180000-");
+}
+
+TEST_F(TransferTest, ALayerThatBeginsAgainIsNotUnpackedTwice) {
+  registry_.AddImage("a/big", "t", LayerWith("f", std::string(300000, 'x')));
+  bool first = true;
+  transport_.Serve("https://r.example", [&](const auto& request) {
+    if (!request.Header("Range").empty()) {
+      return testing::RegistryError(416, "RANGE_INVALID", "no");
+    }
+    auto response = registry_.Handle(request);
+    if (response.body.size() > 100000 && first) {
+      first = false;
+      response.cut_after = 90000;
+    }
+    return response;
+  });
+  const PullResult pulled = Pull("r.example/a/big:t");
+  const auto tree = store_->snapshots().View(pulled.image.config.diff_ids);
+  EXPECT_EQ(ReadFromTree(*tree, "f", 1 << 20), std::string(300000, 'x'));
+}
+
+TEST_F(TransferTest, WrongBytesAreTriedOnceMoreAndGetNoName) {
+  const std::string layer = LayerWith("f", std::string(300000, 'x'));
+  registry_.AddImage("a/big", "t", layer);
+  int wrong = 1;
+  transport_.Serve("https://r.example", [&](const auto& request) {
+    auto response = registry_.Handle(request);
+    if (response.body.size() > 100000 && wrong-- > 0) response.body[5] ^= 1;
+    return response;
+  });
+  Pull("r.example/a/big:t");
+  registry_.AddImage("a/bad", "t", LayerWith("f", std::string(300000, 'y')));
+  wrong = 1000;
+  const auto digest =
+      oci::Digest::OfBytes(LayerWith("f", std::string(300000, 'y')));
+  EXPECT_NE(Message(ErrorCode::kRegistry, [&] { Pull("r.example/a/bad:t"); })
+                .find(digest.ToString()),
+            std::string::npos);
+  EXPECT_FALSE(store_->content().Has(digest));
+  EXPECT_FALSE(store_->images().Find("r.example/a/bad:t"));
+}
+
 TEST_F(TransferTest, ATagThatIsHereIsTakenUnlessAskedToLook) {
   Pull("r.example/a/b:t");
   const std::string moved =
