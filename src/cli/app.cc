@@ -41,6 +41,8 @@ registry::Client& App::client() {
     credentials_ = registry::NewCredentialFiles(warn);
     registry::ClientOptions client_options;
     client_options.warn = warn;
+    client_options.trusted_realms =
+        registry::TrustedRealms(registry::ProcessEnvironment());
     client_ = registry::NewClient(*transport_, *hosts_, *credentials_,
                                   SystemClock(), client_options);
   }
