@@ -263,7 +263,7 @@ ExitResult OciExecutor::Run(const ProcessSpec& spec, const ExecIo& io,
   UniqueFd log(memfd_create("runtime-log", MFD_CLOEXEC));
   if (!log) throw ErrnoError("create", "runtime log", errno);
   plan.log_fd = log.get();
-  Streams streams(io, spec.user.uid, options_.state_dir);
+  Streams streams(io, options_.state_dir);
   plan.argv = RuntimeCommand(host, log.get(), streams.console_socket());
   plan.program_fd = host.runtime_program.get();
   plan.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};

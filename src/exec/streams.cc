@@ -20,19 +20,16 @@ namespace {
 constexpr int kWindowIntervalMs = 100;
 constexpr char kEndOfTransmission = 4;
 
-void MakePipe(UniqueFd& read_end, UniqueFd& write_end, uint32_t owner) {
+void MakePipe(UniqueFd& read_end, UniqueFd& write_end) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) throw ErrnoError("create", "pipe", errno);
   read_end.reset(ends[0]);
   write_end.reset(ends[1]);
-  if (owner != 0 && fchown(ends[1], owner, static_cast<gid_t>(-1)) != 0) {
-    throw ErrnoError("set owner of", "pipe", errno);
-  }
 }
 
 }  // namespace
 
-Streams::Streams(const ExecIo& io, uint32_t uid, const std::string& socket_dir)
+Streams::Streams(const ExecIo& io, const std::string& socket_dir)
     : io_(io), signals_open_(io.signal_fd >= 0) {
   if (io.terminal) {
     console_.emplace(socket_dir);
@@ -44,11 +41,11 @@ Streams::Streams(const ExecIo& io, uint32_t uid, const std::string& socket_dir)
   child_out_ = io.stdout_fd;
   child_err_ = io.stderr_fd;
   if (child_out_ < 0 && io.on_output) {
-    MakePipe(out_, out_write_, uid);
+    MakePipe(out_, out_write_);
     child_out_ = out_write_.get();
   }
   if (child_err_ < 0 && io.on_output) {
-    MakePipe(err_, err_write_, uid);
+    MakePipe(err_, err_write_);
     child_err_ = err_write_.get();
   }
 }

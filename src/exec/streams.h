@@ -17,10 +17,11 @@ namespace imgbuild::exec {
 class Streams {
  public:
   // Without a terminal: stdin as it is, pipes for the outputs that go to
-  // io.on_output; `uid` owns them, so that the process may reopen /dev/stdout.
+  // io.on_output (the runtime gives them to the process's user, so that it may
+  // reopen /dev/stdout).
   // With one: a socket in `socket_dir` that the runtime sends its master to;
   // io.user_tty_fd is raw until this object goes.
-  Streams(const ExecIo& io, uint32_t uid, const std::string& socket_dir);
+  Streams(const ExecIo& io, const std::string& socket_dir);
 
   // The descriptors of the child.
   int child_in() const { return child_in_; }

@@ -134,6 +134,22 @@ TEST_F(ContainerTest, AWorkingDirectoryThroughDescriptorsDoesNotLeaveTheRoot) {
   }
 }
 
+TEST_F(ContainerTest, IgnoredAndBlockedSignalsAreNotInherited) {
+  sighandler_t before = signal(SIGPIPE, SIG_IGN);
+  sigset_t blocked;
+  sigset_t old;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGUSR1);
+  pthread_sigmask(SIG_BLOCK, &blocked, &old);
+  ProcessSpec spec = root_->Spec("");
+  spec.args = {"grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"};
+  BusyboxRoot::Outcome outcome = Run(spec);
+  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  signal(SIGPIPE, before);
+  EXPECT_EQ(outcome.out,
+            "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+}
+
 TEST_F(ContainerTest, AMissingWorkingDirectoryIsMadeInTheContainer) {
   ProcessSpec spec = root_->Spec("pwd; stat -c '%a %u' .");
   spec.cwd = "/new/deep";
