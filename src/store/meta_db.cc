@@ -6,7 +6,10 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <chrono>
 #include <cstdint>
+#include <thread>
 
 #include "imgbuild/store/store.h"
 #include "imgbuild/util/error.h"
@@ -17,6 +20,7 @@ namespace imgbuild::store {
 namespace {
 
 constexpr int64_t kSchemaVersion = kStoreVersion;
+constexpr auto kOpenTimeout = std::chrono::seconds(30);
 
 // The layers of an image are kept apart from it: most readers list all images
 // and want none of them. `ref` answers "which images need this digest" (config,
@@ -103,26 +107,38 @@ void CreateSchema(Database& db) {
   transaction.Commit();
 }
 
+void SetUp(Database& db) {
+  const int64_t version = UserVersion(db);
+  RefuseNewer(version, db.path());
+  if (version == 0) CreateSchema(db);
+  // The log is read once by the first process that opens the store, so it is
+  // kept at about 1 MiB.
+  db.Exec(
+      "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+      "PRAGMA wal_autocheckpoint=256; PRAGMA foreign_keys=OFF;"
+      "PRAGMA cache_size=-16384; PRAGMA mmap_size=268435456");
+}
+
 }  // namespace
 
 MetaDb::Access MetaDb::Open() {
   std::unique_lock lock(mutex_);
-  if (!db_) {
-    // The umask does not matter: the store's root is 0700.
-    db_.emplace(path_);
+  if (db_) return Access(std::move(lock), &*db_);
+  const auto start = std::chrono::steady_clock::now();
+  while (!db_) {
     try {
-      const int64_t version = UserVersion(*db_);
-      RefuseNewer(version, path_);
-      if (version == 0) CreateSchema(*db_);
-      // The log is read once by the first process that opens the store, so it
-      // is kept at about 1 MiB.
-      db_->Exec(
-          "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-          "PRAGMA wal_autocheckpoint=256; PRAGMA foreign_keys=OFF;"
-          "PRAGMA cache_size=-16384; PRAGMA mmap_size=268435456");
-    } catch (...) {
+      // The umask does not matter: the store's root is 0700.
+      db_.emplace(path_);
+      SetUp(*db_);
+    } catch (const Error& error) {
       db_.reset();
-      throw;
+      // While another process switches the new file to its log, SQLite says
+      // "busy" at once, whatever time to wait was set.
+      if (!error.temporary() ||
+          std::chrono::steady_clock::now() - start > kOpenTimeout) {
+        throw;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
   }
   return Access(std::move(lock), &*db_);

@@ -48,7 +48,7 @@ Swept Sweeper::All(bool drop_cache) {
   }
   DropRecords(drop_cache);
   DropUnmarkedRows(marks);
-  unsynced_.SyncLayers();
+  unsynced_.SyncAll();
   return swept;
 }
 

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <utility>
@@ -114,15 +115,17 @@ void Unsynced::SyncBlobs(const std::vector<oci::Digest>& digests) {
   for (const auto& [digest, file] : files) ForgetBlob(*digest);
 }
 
-void Unsynced::SyncLayers() {
+void Unsynced::SyncAll() {
   // Only what has its name before the sync is known to be in it.
   std::vector<std::string> marks;
   for (std::string& name : fs::ListDir(OwnDir())) {
-    if (!name.starts_with(kLayerPrefix)) continue;
-    const auto digest = DigestOfFileName(std::string_view(name).substr(2));
-    if (digest && fs::LstatIfExists(layout_.layers_fd(), digest->hex())) {
-      marks.push_back(std::move(name));
-    }
+    const auto digest = DigestOfFileName(
+        std::string_view(name).substr(std::min<size_t>(name.size(), 2)));
+    if (!digest) continue;
+    const int dir = name.starts_with(kLayerPrefix)
+                        ? layout_.layers_fd()
+                        : layout_.blobs_fd(digest->algorithm());
+    if (fs::LstatIfExists(dir, digest->hex())) marks.push_back(std::move(name));
   }
   if (marks.empty()) return;
   if (::syncfs(layout_.root_fd()) != 0) {

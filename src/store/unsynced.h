@@ -37,8 +37,8 @@ class Unsynced {
   // Postcondition: those of the blobs that exist are on the disk, and so are
   // their names.
   void SyncBlobs(const std::vector<oci::Digest>& digests);
-  // The same for all layers that are there now.
-  void SyncLayers();
+  // The same for all blobs and layers that are there now.
+  void SyncAll();
 
   // Once per process and cheap when there is nothing to do: deals with what
   // earlier boots left. Called before the first look at blobs or layers.

@@ -313,6 +313,50 @@ TEST_F(CrashTest, TheLivingGoOnBesideTheDead) {
   }
 }
 
+// Several first starts at the same moment.
+TEST_F(CrashTest, ManyProcessesMeetAnEmptyStore) {
+  constexpr int kProcesses = 6;
+  for (int round = 0; round < 8; ++round) {
+    const std::string root = root_ + std::to_string(round);
+    int gate[2];
+    ASSERT_EQ(::pipe2(gate, O_CLOEXEC), 0);
+    std::vector<pid_t> children;
+    for (int child = 0; child < kProcesses; ++child) {
+      const pid_t pid = ::fork();
+      if (pid == 0) {
+        char byte = 0;
+        ::close(gate[1]);
+        (void)!::read(gate[0], &byte, 1);  // ends when the parent closes it
+        try {
+          const auto store = Store::Open({root, nullptr});
+          store->content().Put("x");
+          store->cache().Put(oci::Digest::OfBytes(std::to_string(child)),
+                             {std::nullopt, "r"});
+          ::_exit(store->images().List().empty() ? 0 : 2);
+        } catch (const std::exception& error) {
+          ::dprintf(2, "child: %s\n", error.what());
+        }
+        ::_exit(1);
+      }
+      children.push_back(pid);
+    }
+    ::close(gate[0]);
+    ::close(gate[1]);
+    for (const pid_t pid : children) {
+      int status = 0;
+      ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+      EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    const auto store = Store::Open({root, nullptr});
+    for (int child = 0; child < kProcesses; ++child) {
+      EXPECT_TRUE(store->cache()
+                      .Find(oci::Digest::OfBytes(std::to_string(child)))
+                      .has_value());
+    }
+    if (HasFailure()) return;
+  }
+}
+
 TEST_F(CrashTest, ALeaseOfADeadProcessHoldsNothing) {
   const auto store = Store::Open({root_, nullptr});
   const oci::Digest loose = store->content().Put("loose");
