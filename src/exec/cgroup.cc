@@ -179,6 +179,14 @@ void SweepCgroups(const std::vector<CgroupHierarchy>& hierarchies) {
           errno != ESRCH) {
         continue;
       }
+      // A runtime may have made one inside.
+      UniqueFd left = fs::OpenIfExists(dir.get(), name, O_RDONLY | O_DIRECTORY);
+      if (!left) continue;
+      for (const std::string& inner : fs::ListDir(left.get())) {
+        if (inner.starts_with(kPrefix)) {
+          unlinkat(left.get(), inner.c_str(), AT_REMOVEDIR);
+        }
+      }
       unlinkat(dir.get(), name.c_str(), AT_REMOVEDIR);
     }
   }
@@ -187,6 +195,19 @@ void SweepCgroups(const std::vector<CgroupHierarchy>& hierarchies) {
 bool HasCgroupLimits(const ResourceLimits& limits) {
   return limits.memory_bytes != 0 || limits.memory_swap_bytes != 0 ||
          limits.cpu_quota_us != 0 || limits.pids != 0;
+}
+
+void CheckLimits(const ResourceLimits& limits) {
+  int64_t swap = limits.memory_swap_bytes;
+  if (swap != 0 && limits.memory_bytes == 0) {
+    throw Error(ErrorCode::kUsage,
+                "limit memory-swap: needs a memory limit as well");
+  }
+  if (swap > 0 && static_cast<uint64_t>(swap) < limits.memory_bytes) {
+    throw Error(ErrorCode::kUsage,
+                "limit memory-swap: is memory plus swap and cannot be less "
+                "than the memory limit");
+  }
 }
 
 LimitCgroups::LimitCgroups(const ResourceLimits& limits,
@@ -268,17 +289,8 @@ Cgroup* LimitCgroups::FindV2(const char* controller) {
 
 void LimitCgroups::LimitMemory(const ResourceLimits& limits) {
   limits_memory_ = true;
-  if (limits.memory_bytes == 0) {
-    throw Error(ErrorCode::kUsage,
-                "limit memory-swap: needs a memory limit as well");
-  }
   int64_t memory = static_cast<int64_t>(limits.memory_bytes);
   int64_t swap = limits.memory_swap_bytes;
-  if (swap > 0 && swap < memory) {
-    throw Error(ErrorCode::kUsage,
-                "limit memory-swap: is memory plus swap and cannot be less "
-                "than the memory limit");
-  }
   // As Docker: as much swap again when nothing is said, -1 for no limit.
   if (swap == 0) swap = 2 * memory;
   Cgroup& cgroup = Place("memory", "memory");

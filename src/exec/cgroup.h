@@ -57,6 +57,9 @@ void SweepCgroups(const std::vector<CgroupHierarchy>& hierarchies);
 
 bool HasCgroupLimits(const ResourceLimits& limits);
 
+// Throws Error(kUsage) for limits that contradict each other.
+void CheckLimits(const ResourceLimits& limits);
+
 // The limits of one run. Throws Error(kHost) naming the limit that cannot be
 // enforced here: none is ever dropped silently.
 class LimitCgroups {

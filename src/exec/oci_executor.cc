@@ -104,6 +104,7 @@ void CheckSpec(const ProcessSpec& spec, const Host& host) {
   }
   CheckUser(spec.user, host.facts);
   CheckUlimits(spec.limits.ulimits, host.capabilities);
+  CheckLimits(spec.limits);
 }
 
 // Opens the sources of all mounts; their places under plan.dir.
@@ -182,7 +183,8 @@ std::vector<std::string> RuntimeCommand(const Host& host, int log_fd,
 // Where the run's processes live: the limits' cgroups and the device filter.
 void PlanCgroups(const ProcessSpec& spec, const Host& host,
                  std::optional<LimitCgroups>& limits, LaunchPlan& plan) {
-  if (HasCgroupLimits(spec.limits)) {
+  // runc makes a cgroup in any case, and its own threads would count in ours.
+  if (HasCgroupLimits(spec.limits) && host.runtime.kind == RuntimeKind::kCrun) {
     limits.emplace(spec.limits, host.cgroups, NewCgroupName());
     plan.cgroup2_fd = limits->cgroup2_fd();
     plan.cgroup_procs_fds = limits->procs_fds();
@@ -206,6 +208,7 @@ RuntimeLayout OciExecutor::PlanLayout(const ProcessSpec& spec, const Host& host,
     layout.terminal_rows = size->ws_row;
     layout.terminal_columns = size->ws_col;
   }
+  layout.runtime_cgroups = host.runtime.kind == RuntimeKind::kRunc;
   layout.new_network_namespace = spec.network == NetworkMode::kNone;
   layout.bind_sys =
       spec.network == NetworkMode::kHost && host.facts.in_user_namespace;

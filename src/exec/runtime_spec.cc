@@ -166,6 +166,29 @@ Json DeviceEntries(const std::vector<RuntimeLayout::Device>& devices) {
   return out;
 }
 
+Json ResourcesSection(const ProcessSpec& spec) {
+  const ResourceLimits& limits = spec.limits;
+  Json out = Json::object();
+  // The runtime adds the usual devices to what is allowed.
+  if (!spec.privileged) {
+    out["devices"] = Json::array({{{"allow", false}, {"access", "rwm"}}});
+  } else {
+    out["devices"] = Json::array({{{"allow", true}, {"access", "rwm"}}});
+  }
+  if (limits.memory_bytes != 0) {
+    out["memory"] = {{"limit", limits.memory_bytes}};
+    if (limits.memory_swap_bytes != 0) {
+      out["memory"]["swap"] = limits.memory_swap_bytes;
+    }
+  }
+  if (limits.cpu_quota_us != 0) {
+    out["cpu"] = {{"quota", limits.cpu_quota_us},
+                  {"period", limits.cpu_period_us}};
+  }
+  if (limits.pids > 0) out["pids"] = {{"limit", limits.pids}};
+  return out;
+}
+
 Json LinuxSection(const ProcessSpec& spec, const RuntimeLayout& layout) {
   Json namespaces = Json::array({{{"type", "pid"}},
                                  {{"type", "ipc"}},
@@ -176,6 +199,7 @@ Json LinuxSection(const ProcessSpec& spec, const RuntimeLayout& layout) {
     namespaces.push_back({{"type", "network"}});
   }
   Json section = {{"namespaces", std::move(namespaces)}};
+  if (layout.runtime_cgroups) section["resources"] = ResourcesSection(spec);
   if (spec.privileged) {
     if (!layout.devices.empty()) {
       section["devices"] = DeviceEntries(layout.devices);

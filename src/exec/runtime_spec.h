@@ -39,6 +39,8 @@ struct RuntimeLayout {
   bool terminal = false;
   uint16_t terminal_rows = 0;  // 0: unknown
   uint16_t terminal_columns = 0;
+  // The runtime makes the cgroup with the limits and the device rules itself.
+  bool runtime_cgroups = false;
   // spec.init: the host's init program; run as /dev/init.
   std::string init_program;
   // For a privileged process.

@@ -173,6 +173,19 @@ TEST_F(RuntimeSpecTest, UlimitsAndTheRest) {
   EXPECT_EQ(config["linux"]["namespaces"].back()["type"], "network");
 }
 
+TEST_F(RuntimeSpecTest, ARuntimeWithCgroupsOfItsOwnGetsTheLimits) {
+  EXPECT_FALSE(Make()["linux"].contains("resources"));
+  layout_.runtime_cgroups = true;
+  spec_.limits.memory_bytes = 1000;
+  spec_.limits.memory_swap_bytes = -1;
+  spec_.limits.cpu_quota_us = 5;
+  spec_.limits.pids = 7;
+  EXPECT_EQ(Make()["linux"]["resources"],
+            Json::parse(R"({"devices": [{"allow": false, "access": "rwm"}],
+      "memory": {"limit": 1000, "swap": -1},
+      "cpu": {"quota": 5, "period": 100000}, "pids": {"limit": 7}})"));
+}
+
 TEST_F(RuntimeSpecTest, HostNetworkWithoutItsRightsBindsSys) {
   layout_.bind_sys = true;
   EXPECT_EQ(MountAt(Make(), "/sys"),
