@@ -260,7 +260,7 @@ oci::Document ClientImpl::DocumentAt(const Endpoint& endpoint,
     if (reference.digest()) document.digest = *reference.digest();
     return document;
   } catch (Error& error) {
-    error.While("reading the answer to " + what +
+    error.While("while reading the answer to " + what +
                 (type.empty() ? "" : " (" + type + ")"));
     throw;
   }
