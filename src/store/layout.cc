@@ -24,14 +24,14 @@ constexpr char kLayoutText[] = "{\"imageLayoutVersion\":\"1.0.0\"}\n";
 constexpr std::array<const char*, 7> kDirectories = {
     "blobs", "layers", "unsynced", "stat", "mounts", "containers", "tmp"};
 
-// What an interrupted first start may have left, and what a mount point has.
+// What a first start that was interrupted, or goes on beside this one, has
+// made; and what a mount point has.
 bool IsKnownName(std::string_view name) {
-  constexpr std::array<std::string_view, 6> kFiles = {
-      "oci-layout", "lease",          "layer-locks",
-      "lost+found", "oci-layout.tmp", "meta.db"};
+  constexpr std::array<std::string_view, 5> kFiles = {
+      kLayoutFile, "lease", "layer-locks", "lost+found", "meta.db"};
   return std::ranges::find(kDirectories, name) != kDirectories.end() ||
          std::ranges::find(kFiles, name) != kFiles.end() ||
-         name.starts_with("meta.db-");
+         name.starts_with("meta.db-") || name.starts_with(".oci-layout.");
 }
 
 // Opens `name`, which is made first if need be.

@@ -178,11 +178,12 @@ TEST_F(OverlayKernelTest, LinksToLowerFilesAreOneFileForTheKernelToo) {
   EXPECT_EQ(fs::ReadFile(second.get(), "d/again", 10), "other");
 }
 
-TEST_F(OverlayKernelTest, TheRootOfTheMountIsTheImagesRoot) {
+TEST_F(OverlayKernelTest, TheRootOfAMountHasTheImagesOwnerAndIsOpenToAll) {
   layer::ExtractResult with_root;
   with_root.has_root_entry = true;
   const auto pending = snapshots().Begin();
-  ASSERT_EQ(::fchmod(pending->fd(), 0751), 0);
+  // Made in a `mktemp -d`, say.
+  ASSERT_EQ(::fchmod(pending->fd(), 0700), 0);
   ASSERT_EQ(::fchown(pending->fd(), 3, 4), 0);
   pending->Commit(Id("low"), with_root);
   snapshots().Begin()->Commit(Id("high"), {});
@@ -190,7 +191,7 @@ TEST_F(OverlayKernelTest, TheRootOfTheMountIsTheImagesRoot) {
   const UniqueFd mount = MountOverlay(active->mount());
   ASSERT_TRUE(mount) << std::strerror(errno);
   const struct ::stat st = fs::Fstat(mount.get());
-  EXPECT_EQ(st.st_mode & 07777, 0751u);
+  EXPECT_EQ(st.st_mode & 07777, 0755u);
   EXPECT_EQ(st.st_uid, 3u);
   EXPECT_EQ(st.st_gid, 4u);
 }

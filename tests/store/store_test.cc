@@ -104,6 +104,7 @@ TEST(StoreOpen, GoesOnAfterAnInterruptedFirstStart) {
   const fs::TempDir dir = FastTempDir();
   fs::MakeDirs(dir.fd(), "blobs/sha256", 0700);
   fs::MakeDirs(dir.fd(), "tmp", 0700);
+  Write(dir.path() + "/.oci-layout.abc", "{");
   const auto store = Store::Open({dir.path(), nullptr});
   const oci::Digest digest = store->content().Put("x");
   EXPECT_TRUE(Store::Open({dir.path(), nullptr})->content().Has(digest));

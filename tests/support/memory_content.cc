@@ -64,7 +64,9 @@ class MemoryIngest : public Ingest {
   }
 
  private:
-  std::string What() const { return "blob " + expected_->ToString(); }
+  std::string What() const {
+    return expected_ ? "blob " + expected_->ToString() : "blob";
+  }
 
   MemoryContent& content_;
   std::optional<oci::Digest> expected_;
