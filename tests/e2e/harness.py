@@ -262,7 +262,7 @@ class Case(unittest.TestCase):
                 for path in (self.store / name).glob("*")]
         self.assertEqual(left, [])
         mounts = pathlib.Path("/proc/self/mountinfo").read_text()
-        self.assertNotIn(str(self.store), mounts)
+        self.assertNotIn(f" {self.store}/", mounts)
 
     def image_names(self):
         """[(repository, tag)] as `imgbuild images` lists them."""
