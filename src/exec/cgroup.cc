@@ -192,6 +192,15 @@ void SweepCgroups(const std::vector<CgroupHierarchy>& hierarchies) {
   }
 }
 
+void RemoveRuntimeCgroups(const std::vector<CgroupHierarchy>& hierarchies,
+                          const std::string& filter_cgroup,
+                          const std::string& name) {
+  for (const CgroupHierarchy& hierarchy : hierarchies) {
+    rmdir((hierarchy.own_directory + "/" + name).c_str());
+  }
+  if (!filter_cgroup.empty()) rmdir((filter_cgroup + "/" + name).c_str());
+}
+
 bool HasCgroupLimits(const ResourceLimits& limits) {
   return limits.memory_bytes != 0 || limits.memory_swap_bytes != 0 ||
          limits.cpu_quota_us != 0 || limits.pids != 0;

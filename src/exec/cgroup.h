@@ -52,6 +52,12 @@ std::string NewCgroupName();
 std::optional<Cgroup> MakeFilterCgroup(
     const std::vector<CgroupHierarchy>& hierarchies, const std::string& name);
 
+// Removes what a runtime named `name` below our own cgroups and below
+// `filter_cgroup` (may be empty): a runtime that is killed leaves it.
+void RemoveRuntimeCgroups(const std::vector<CgroupHierarchy>& hierarchies,
+                          const std::string& filter_cgroup,
+                          const std::string& name);
+
 // Removes directories of processes that were killed.
 void SweepCgroups(const std::vector<CgroupHierarchy>& hierarchies);
 

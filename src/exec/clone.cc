@@ -77,16 +77,24 @@ long Clone3(clone_args*, int (*)(void*), void*) {
 }
 #endif
 
-long CloneIntoCgroup(CloneRequest& request, void* stack) {
+long CloneByArgs(CloneRequest& request, void* stack, bool into_cgroup) {
   clone_args args{};
-  args.flags =
-      request.flags | CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_INTO_CGROUP;
+  args.flags = request.flags | CLONE_VM | CLONE_VFORK | CLONE_PIDFD;
   args.pidfd = reinterpret_cast<uint64_t>(&request.pidfd);
   args.exit_signal = SIGCHLD;
   args.stack = reinterpret_cast<uint64_t>(stack);
   args.stack_size = kStackBytes;
-  args.cgroup = static_cast<uint64_t>(request.cgroup2_fd);
+  if (into_cgroup) {
+    args.flags |= CLONE_INTO_CGROUP;
+    args.cgroup = static_cast<uint64_t>(request.cgroup2_fd);
+  }
   return Clone3(&args, request.function, request.argument);
+}
+
+// A kernel that does not know the cgroup flag, or a cgroup that may be entered
+// but not from here.
+bool RetryOutsideCgroup(int error) {
+  return error == EINVAL || error == EACCES || error == EOPNOTSUPP;
 }
 
 }  // namespace
@@ -95,14 +103,16 @@ pid_t CloneShared(CloneRequest& request) {
   void* stack = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (stack == MAP_FAILED) return -1;
-  long pid = -1;
-  errno = ENOSYS;
-  if (request.cgroup2_fd >= 0) pid = CloneIntoCgroup(request, stack);
-  // A seccomp filter that does not know clone3 (ENOSYS), a kernel that does
-  // not know the cgroup (EINVAL), one that may be entered but not from here.
-  if (pid < 0 && (errno == ENOSYS || errno == EINVAL || errno == EACCES ||
-                  errno == EOPNOTSUPP)) {
-    request.enter_cgroup = request.cgroup2_fd >= 0;
+  bool into_cgroup = request.cgroup2_fd >= 0;
+  long pid = CloneByArgs(request, stack, into_cgroup);
+  if (pid < 0 && into_cgroup && RetryOutsideCgroup(errno)) {
+    request.enter_cgroup = true;
+    pid = CloneByArgs(request, stack, false);
+  }
+  // A container's seccomp filter says ENOSYS to clone3, so that libc falls
+  // back; so do we.
+  if (pid < 0 && errno == ENOSYS) {
+    request.enter_cgroup = into_cgroup;
     pid = clone(request.function, static_cast<char*>(stack) + kStackBytes,
                 static_cast<int>(request.flags) | CLONE_VM | CLONE_VFORK |
                     CLONE_PIDFD | SIGCHLD,

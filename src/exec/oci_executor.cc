@@ -160,7 +160,8 @@ void InjectFiles(const ProcessSpec& spec, const ContainerRoot& root,
 }
 
 std::vector<std::string> RuntimeCommand(const Host& host, int log_fd,
-                                        const std::string& console_socket) {
+                                        const std::string& console_socket,
+                                        const std::string& id) {
   std::vector<std::string> argv = {host.runtime.path,
                                    "--root",
                                    host.run_dir + "/state",
@@ -175,8 +176,7 @@ std::vector<std::string> RuntimeCommand(const Host& host, int log_fd,
   if (!console_socket.empty()) {
     argv.insert(argv.end(), {"--console-socket", console_socket});
   }
-  // runc names cgroups after it.
-  argv.push_back(NewCgroupName());
+  argv.push_back(id);
   return argv;
 }
 
@@ -267,7 +267,9 @@ ExitResult OciExecutor::Run(const ProcessSpec& spec, const ExecIo& io,
   if (!log) throw ErrnoError("create", "runtime log", errno);
   plan.log_fd = log.get();
   Streams streams(io, options_.state_dir);
-  plan.argv = RuntimeCommand(host, log.get(), streams.console_socket());
+  // runc names cgroups after it.
+  std::string id = NewCgroupName();
+  plan.argv = RuntimeCommand(host, log.get(), streams.console_socket(), id);
   plan.program_fd = host.runtime_program.get();
   plan.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
   plan.stdin_fd = streams.child_in();
@@ -279,12 +281,14 @@ ExitResult OciExecutor::Run(const ProcessSpec& spec, const ExecIo& io,
   // The container has its own references; the overlay goes with it.
   binds.clear();
   root.fd.reset();
-  if (!streams.Pump(process, cancel)) {
-    process.Signal(SIGKILL);
-    process.Wait();
-    cancel.Check();
-  }
+  bool cancelled = !streams.Pump(process, cancel);
+  if (cancelled) process.Signal(SIGKILL);
   int status = process.Wait();
+  if (host.runtime.kind == RuntimeKind::kRunc) {
+    RemoveRuntimeCgroups(
+        host.cgroups, host.filter_cgroup ? host.filter_cgroup->path() : "", id);
+  }
+  if (cancelled) cancel.Check();
   if (lseek(log.get(), 0, SEEK_SET) != 0) {
     throw ErrnoError("read", "runtime log", errno);
   }

@@ -69,6 +69,9 @@ class RootlessTest : public testing::Test {
     if (std::string why = WhyNoContainers(); !why.empty()) {
       GTEST_SKIP() << why;
     }
+#if defined(__SANITIZE_THREAD__)
+    GTEST_SKIP() << "ThreadSanitizer does not go on after a fork";
+#endif
     root_ = std::make_unique<BusyboxRoot>();
   }
   // What a container prints that runs with `count` ids.
