@@ -16,6 +16,7 @@ using Words = std::vector<std::string>;
 int BuildCommand(App& app, const Words& words);
 int PlanCommand(App& app, const Words& words);
 int PullCommand(App& app, const Words& words);
+int PushCommand(App& app, const Words& words);
 int RunCommand(App& app, const Words& words);
 int ImagesCommand(App& app, const Words& words);
 int RmiCommand(App& app, const Words& words);

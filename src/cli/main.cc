@@ -91,6 +91,7 @@ const std::vector<Command>& Commands() {
       {"build", BuildCommand, "build an image from a Dockerfile"},
       {"plan", PlanCommand, "show what a build would do, and its cache keys"},
       {"pull", PullCommand, "fetch an image from a registry"},
+      {"push", PushCommand, "send an image to its registry"},
       {"run", RunCommand, "run a command in an image"},
       {"images", ImagesCommand, "list the images of the store"},
       {"inspect", InspectCommand, "show an image as JSON"},

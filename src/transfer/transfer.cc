@@ -2,17 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <mutex>
 #include <set>
-#include <thread>
 
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
+#include "transfer/for_each.h"
 #include "transfer/layer_fetch.h"
 
 namespace imgbuild::transfer {
@@ -39,32 +37,6 @@ class InFlight {
   std::condition_variable changed_;
   std::set<std::string> busy_;
 };
-
-// Runs `job` over `items` on up to `parallel` threads; the first error stops
-// the rest from starting and is thrown.
-template <typename Item, typename Job>
-void ForEach(const std::vector<Item>& items, unsigned parallel, Job job) {
-  std::atomic<size_t> next{0};
-  std::mutex mutex;
-  std::exception_ptr error;
-  const auto work = [&] {
-    for (size_t i = next++; i < items.size(); i = next++) {
-      try {
-        job(items[i]);
-      } catch (...) {
-        const std::scoped_lock lock(mutex);
-        if (!error) error = std::current_exception();
-        next = items.size();
-      }
-    }
-  };
-  const size_t threads = std::min<size_t>(parallel, items.size());
-  std::vector<std::thread> pool;
-  for (size_t i = 1; i < threads; ++i) pool.emplace_back(work);
-  work();
-  for (std::thread& thread : pool) thread.join();
-  if (error) std::rethrow_exception(error);
-}
 
 }  // namespace
 
