@@ -277,7 +277,7 @@ void Network::Check() const {
 }
 
 void Network::Keep(const std::string& run_dir,
-                   std::shared_ptr<std::promise<void>> ready) {
+                   const std::shared_ptr<std::promise<void>>& ready) {
   std::optional<Pasta> pasta;
   try {
     namespace_ = MakeNamespace();

@@ -47,7 +47,7 @@ class Network {
 
  private:
   void Keep(const std::string& run_dir,
-            std::shared_ptr<std::promise<void>> ready);
+            const std::shared_ptr<std::promise<void>>& ready);
 
   ResolvConf resolv_conf_;
   UniqueFd namespace_;

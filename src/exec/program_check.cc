@@ -111,7 +111,7 @@ std::string ElfInterpreter(int fd, const char* bytes) {
     ssize_t n = pread(fd, text.data(), text.size(),
                       static_cast<off_t>(segment.p_offset));
     if (n != static_cast<ssize_t>(text.size())) return "";
-    return text.c_str();
+    return text.substr(0, text.find('\0'));
   }
   return "";
 }

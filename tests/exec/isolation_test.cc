@@ -225,6 +225,34 @@ TEST_F(IsolationTest, TheDefaultNetworkHasTheHostsRoute) {
   EXPECT_THAT(Run(spec).out, testing::StartsWith("1\n"));
 }
 
+TEST_F(IsolationTest, WithoutPastaTheDefaultNetworkTellsWhatToDo) {
+  std::optional<std::string> runtime = FindProgram("crun");
+  if (!runtime) GTEST_SKIP() << "crun is not installed";
+  executor_ = NewOciExecutor({root_->state_dir(), *runtime});
+  ProcessSpec host = root_->Spec("ip route | grep -c ^default");
+  host.network = NetworkMode::kHost;
+  if (Run(host).out != "1\n") GTEST_SKIP() << "the host has no single route";
+  ProcessSpec spec = root_->Spec("true");
+  spec.network = NetworkMode::kDefault;
+  std::string path = getenv("PATH");
+  setenv("PATH", "/nonexistent", 1);
+  try {
+    Run(spec);
+    ADD_FAILURE() << "did not throw";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kHost);
+    EXPECT_EQ(error.message(),
+              "network: pasta is not installed, and a container's own network "
+              "needs it");
+    EXPECT_EQ(error.hint(),
+              "apt-get install passt, or use --network=none or "
+              "--network=host");
+  }
+  setenv("PATH", path.c_str(), 1);
+  // Nothing is remembered: it works once pasta is there.
+  EXPECT_EQ(Run(spec).result.exit_code, 0);
+}
+
 // ---- T31: images with links where the kernel's places should be ----
 
 TEST_F(IsolationTest, LinksInPlaceOfTheKernelsPlacesStayInTheRoot) {
