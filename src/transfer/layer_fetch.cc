@@ -178,20 +178,24 @@ class StreamingUnpack : public StreamTap {
   std::thread thread_;  // last: it uses the others
 };
 
-// From the first origin that gives all of it, into `sink`.
-void FetchFrom(const FetchContext& context,
-               const std::vector<store::BlobOrigin>& origins,
-               const oci::Descriptor& blob, IngestSink& sink) {
+std::string Frame(const oci::Descriptor& blob,
+                  const store::BlobOrigin& origin) {
+  return fmt::format("while fetching layer {} of {}", blob.digest.Short(),
+                     origin.repository.Familiar());
+}
+
+// From the first origin that gives all of it, into `sink`; which one it was.
+const store::BlobOrigin& FetchFrom(
+    const FetchContext& context, const std::vector<store::BlobOrigin>& origins,
+    const oci::Descriptor& blob, IngestSink& sink) {
   for (size_t i = 0;; ++i) {
     try {
       context.client.FetchBlob(origins[i].repository, blob, sink,
                                context.cancel);
-      return;
+      return origins[i];
     } catch (Error& error) {
       if (error.code() == ErrorCode::kInterrupted || i + 1 >= origins.size()) {
-        throw error.While(fmt::format("while fetching layer {} of {}",
-                                      blob.digest.Short(),
-                                      origins[i].repository.Familiar()));
+        throw error.While(Frame(blob, origins[i]));
       }
     }
   }
@@ -219,14 +223,16 @@ void FetchBlob(const FetchContext& context, const oci::Descriptor& blob,
       return;
     }
     IngestSink sink(context, blob, *ingest, also);
-    FetchFrom(context, origins, blob, sink);
+    const store::BlobOrigin& origin = FetchFrom(context, origins, blob, sink);
     try {
       ingest->Commit();
       break;
-    } catch (const Error& error) {
+    } catch (Error& error) {
       // Pieces of two downloads that do not fit together are gone now; one
       // download in one piece has the last word.
-      if (last_try || error.code() != ErrorCode::kRegistry) throw;
+      if (last_try || error.code() != ErrorCode::kRegistry) {
+        throw error.While(Frame(blob, origin));
+      }
       if (also != nullptr) also->Abandon();
       also = nullptr;
     }
