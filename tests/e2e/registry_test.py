@@ -138,8 +138,9 @@ class BadRegistry(harness.Case):
     def test_layer_with_other_bytes(self):
         path = self.registry.blob_path(self.layer_digest)
         with harness.damaged(path, lambda b: b[:5000] + b"\0" + b[5001:]):
-            self.assert_fetch_error("blob LAYER of REGISTRY/base: the bytes "
-                                    "received do not have this digest")
+            digest = harness.digest_of(path.read_bytes())
+            self.assert_fetch_error("blob LAYER: the content has the digest "
+                                    + digest)
         self.assert_usable()
 
     def test_truncated_layer(self):
@@ -176,7 +177,14 @@ class BadRegistry(harness.Case):
     def test_config_with_other_bytes(self):
         path = self.registry.blob_path(self.config_digest)
         with harness.damaged(path, lambda b: b.replace(b"amd64", b"arm64")):
-            self.assert_error(self.build(status=4), "?")
+            self.assert_error(
+                self.build(status=4),
+                "error: blob CONFIG of REGISTRY/base: the bytes received do "
+                "not have this digest\n"
+                " --> Dockerfile:1:6\n"
+                "  |\n"
+                "1 | FROM BASE\n"
+                f"  |      {'^' * len(self.base)}\n")
         self.assert_usable()
 
     # --- odd answers ----------------------------------------------------------
