@@ -2,7 +2,9 @@
 """The language cases of testdata/cases: write them out, and say what is in an
 image that came of one.
 
-  cases.py write DIR REGISTRY [CASE…]   a buildable folder for each case
+  cases.py write DIR REGISTRY FILES GIT [CASE…]
+                                        a buildable folder for each case
+  cases.py serve DIR                    make and serve what ADD fetches
   cases.py list BASE.tar IMAGE.tar      config, history and files of an image
 
 A case is a folder with a Dockerfile and its context. Beside it may stand
@@ -12,24 +14,28 @@ A case is a folder with a Dockerfile and its context. Beside it may stand
   CASE.fails   the build must be refused
   CASE.golden  what must come out: `list` of the image, or the error text
   CASE.ours    why we differ from docker/dockerfile here, in a sentence
-The registry is written registry.test in a Dockerfile; `write` replaces that by
-a real one. `list` compares with the base image, both as OCI archives: only
+A Dockerfile names registry.test, files.test and git.test; `write` replaces
+them by the addresses it is given. `list` compares with the base image, both as OCI archives: only
 files that are not the base's are shown, without times.
 """
 
 import gzip
 import hashlib
+import http.server
 import io
 import json
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
+import threading
+import time
 
 CASES = pathlib.Path(__file__).resolve().parent.parent / "testdata" / "cases"
-TOKEN = "registry.test"
+HOSTS = ("registry.test", "files.test", "git.test")
 
 
 def names():
@@ -41,8 +47,14 @@ def part(name, suffix):
     return path.read_text() if path.exists() else None
 
 
-def write(name, directory, registry):
+def write(name, directory, addresses):
     """Makes DIRECTORY/NAME and its flags; returns the flags."""
+
+    def replace(text):
+        for host, address in zip(HOSTS, addresses):
+            text = text.replace(host, address)
+        return text
+
     target = pathlib.Path(directory, name)
     shutil.copytree(CASES / name, target, symlinks=True)
     for path, folders, files in os.walk(target):
@@ -54,15 +66,99 @@ def write(name, directory, registry):
         subprocess.run(["sh", "-euc", "umask 022\n" + setup], cwd=target,
                        check=True)
     for path in target.glob("*Dockerfile*"):
-        path.write_bytes(path.read_bytes().replace(TOKEN.encode(),
-                                                   registry.encode()))
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        path.write_bytes(replace(text).encode("utf-8", "surrogateescape"))
     flags = part(name, ".flags")
     if flags is not None:
-        flags = flags.replace(TOKEN, registry).replace("@DIR@", str(target))
+        flags = replace(flags).replace("@DIR@", str(target))
         pathlib.Path(directory, name + ".flags").write_text(flags)
     if part(name, ".fails") is not None:
         pathlib.Path(directory, name + ".fails").write_text("")
     return [f for f in (flags or "").splitlines() if f.strip()]
+
+
+class Servers:
+    """An HTTP server of a few files and a git server of one repository."""
+
+    def __init__(self, directory):
+        self.dir = pathlib.Path(directory)
+        files = self.dir / "files"
+        (files / "dir").mkdir(parents=True)
+        (files / "hello.txt").write_text("hello\n")
+        (files / "dir" / "hello.txt").write_text("hello from dir\n")
+        (files / "dir" / "index.html").write_text("index\n")
+        with tarfile.open(files / "archive.tar", "w") as tar:
+            info = tarfile.TarInfo("x")
+            info.size, info.mode, info.uid = 2, 0o640, 5
+            tar.addfile(info, io.BytesIO(b"x\n"))
+        for path in files.rglob("*"):
+            os.utime(path, (1700000000, 1700000000))
+        self._make_repository(self.dir / "repo.git")
+        http = http_server(files)
+        self.http = http
+        self.files = f"127.0.0.1:{http.server_address[1]}"
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.git = f"127.0.0.1:{port}"
+        self.daemon = subprocess.Popen(
+            ["git", "daemon", "--reuseaddr", "--export-all",
+             "--listen=127.0.0.1", f"--port={port}",
+             f"--base-path={self.dir}", str(self.dir)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
+        for _ in range(200):
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.02)
+
+    def _make_repository(self, bare):
+        work = self.dir / "work"
+        (work / "sub").mkdir(parents=True)
+        env = {**os.environ, "GIT_CONFIG_NOSYSTEM": "1",
+               "GIT_CONFIG_GLOBAL": "/dev/null",
+               "GIT_AUTHOR_DATE": "1700000000 +0000",
+               "GIT_COMMITTER_DATE": "1700000000 +0000"}
+        for who in ("AUTHOR", "COMMITTER"):
+            env[f"GIT_{who}_NAME"], env[f"GIT_{who}_EMAIL"] = "a", "a@b"
+
+        def git(*words):
+            subprocess.run(["git", *words], cwd=work, env=env, check=True,
+                           capture_output=True)
+        git("init", "-q", "-b", "main")
+        (work / "file").write_text("one\n")
+        (work / "tool").write_text("#!/bin/sh\n")
+        os.chmod(work / "tool", 0o755)
+        (work / "sub" / "s").write_text("s\n")
+        os.symlink("file", work / "link")
+        git("add", "-A")
+        git("commit", "-q", "-m", "one")
+        git("tag", "-a", "v1", "-m", "v1")
+        git("checkout", "-q", "-b", "other")
+        (work / "sub" / "s").write_text("other\n")
+        git("commit", "-q", "-a", "-m", "other")
+        git("checkout", "-q", "main")
+        (work / "file").write_text("two\n")
+        git("commit", "-q", "-a", "-m", "two")
+        subprocess.run(["git", "clone", "-q", "--bare", str(work), str(bare)],
+                       env=env, check=True, capture_output=True)
+
+    def close(self):
+        self.daemon.terminate()
+        self.daemon.wait()
+        self.http.shutdown()
+
+
+def http_server(directory):
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *words):
+            super().__init__(*words, directory=str(directory))
+
+        def log_message(self, *words):
+            pass
+    return http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
 
 class Image:
@@ -164,12 +260,10 @@ def listing(base_archive, archive):
             text = json.dumps(config[key], ensure_ascii=False, sort_keys=True)
             lines.append(f"{key}: {text}")
     layers = iter(image.effects)
-    skipped = len(base.config.get("history") or [])
-    for entry in (image.config.get("history") or []):
+    for entry in image.config.get("history") or []:
         effect = not entry.get("empty_layer") and next(layers, False)
-        if skipped and image.config["history"].index(entry) < skipped \
-                and entry in (base.config.get("history") or []):
-            continue
+        if entry.get("comment") != "buildkit.dockerfile.v0":
+            continue  # the base's own
         text = json.dumps(entry.get("created_by", ""), ensure_ascii=False)
         lines.append(f"history{'' if effect else ' (no files)'}: {text}")
     known = {k: v for k, v in base.files.items()}
@@ -183,10 +277,14 @@ def listing(base_archive, archive):
 
 
 def main(words):
-    if len(words) >= 3 and words[0] == "write":
+    if len(words) >= 5 and words[0] == "write":
         os.makedirs(words[1], exist_ok=True)
-        for name in words[3:] or names():
-            write(name, words[1], words[2])
+        for name in words[5:] or names():
+            write(name, words[1], words[2:5])
+    elif len(words) == 2 and words[0] == "serve":
+        servers = Servers(words[1])
+        print(servers.files, servers.git, flush=True)
+        servers.daemon.wait()
     elif len(words) == 3 and words[0] == "list":
         sys.stdout.write(listing(words[1], words[2]))
     else:

@@ -8,6 +8,7 @@
 
 #include "build/chmod.h"
 #include "build/copy_tree.h"
+#include "build/remote_source.h"
 #include "build/selection.h"
 #include "build/step.h"
 #include "build/unpack.h"
@@ -44,15 +45,7 @@ class CopyRunner {
   }
 
   std::optional<store::StoredLayer> Run() {
-    if (!op_.remotes.empty()) {
-      Error error(
-          ErrorCode::kStep,
-          fmt::format("ADD of {} {} is not supported",
-                      op_.remotes[0].git ? "the git repository" : "the URL",
-                      Quoted(op_.remotes[0].url)));
-      throw error.At(op_.remotes[0].range)
-          .WithHint("fetch it before the build and COPY it from the context");
-    }
+    for (size_t i = 0; i < op_.remotes.size(); ++i) CopyRemote(i);
     if (!op_.patterns.empty()) {
       source_ = step_.Source(op_.source);
       const Selection selection = Select(*source_, op_);
@@ -98,15 +91,20 @@ class CopyRunner {
   }
 
   uint32_t ParentMode() const {
-    return chmod_ && chmod_->octal() ? *chmod_->octal() : 0755;
+    // Set-id bits are for what is copied.
+    return chmod_ && chmod_->octal() ? *chmod_->octal() & 0777 : 0755;
   }
 
   // The destination with its links resolved; as a directory it exists after.
   std::string DestinationDirectory() {
+    return DestinationDirectory(ParentMode());
+  }
+
+  std::string DestinationDirectory(uint32_t mode) {
     std::string path =
         op_.link ? fs::CleanRelative(op_.destination)
                  : ResolveInTree(*below_, op_.destination.substr(1), true);
-    tree_.MakeDirs(path, ParentMode(), owner_.value_or(Owner{}));
+    tree_.MakeDirs(path, mode, owner_.value_or(Owner{}));
     return path;
   }
 
@@ -167,10 +165,64 @@ class CopyRunner {
     const ContextSource::Item& item = match.items.front();
     if (op_.unpack_archives && item.info.type == FileType::kRegular &&
         IsArchive(*source_, item.path)) {
-      AddArchive(item);
+      AddArchive(*source_, item.path);
       return;
     }
     CopyItem(item, FileDestination(BaseName(match.name)));
+  }
+
+  // A repository is copied like a directory, a URL like a file that only its
+  // owner may read; a URL is unpacked only when --unpack says so.
+  void CopyRemote(size_t index) {
+    ++match_;
+    const RemoteSource::Files files = step_.Remote(index).Open();
+    if (files.directory) {
+      CopyCheckout(files, *op_.remotes[index].git);
+      return;
+    }
+    if (op_.unpack.value_or(false) && IsArchive(*files.tree, files.path)) {
+      AddArchive(*files.tree, files.path);
+      return;
+    }
+    const auto info = files.tree->Lstat(files.path);
+    layer::Entry entry = ToEntry(*info, FileDestination(files.name));
+    entry.mode = 0600;
+    entry.uid = entry.gid = 0;
+    ApplyFlags(entry, true);
+    tree_.PutLeaf(std::move(entry), files.tree, files.path, std::nullopt);
+  }
+
+  void CopyCheckout(const RemoteSource::Files& files,
+                    const plan::GitSource& git) {
+    std::optional<context::PatternList> exclude;
+    if (!op_.excludes.empty()) {
+      exclude = context::PatternList::FromPatterns(op_.excludes);
+    }
+    const auto source = context::OpenTreeContext(
+        files.tree, "the repository", step_.env().pool, step_.state().cancel);
+    const std::string top = DestinationDirectory();
+    const bool keep = git.keep_git_dir.value_or(false);
+    for (const ContextSource::Item& item :
+         source->Walk(files.path, exclude ? &*exclude : nullptr)) {
+      if (item.path == files.path) continue;
+      const std::string relative = item.path.substr(files.path.size() + 1);
+      const std::string name = relative.substr(0, relative.find('/'));
+      if (name == ".git" && !keep) continue;
+      layer::Entry entry = ToEntry(item.info, JoinPath(top, relative));
+      entry.uid = entry.gid = 0;
+      const bool directory = item.info.type == FileType::kDirectory;
+      if (item.info.type != FileType::kSymlink) {
+        entry.mode = directory || (item.info.mode & 0100) != 0 ? 0755 : 0644;
+      } else {
+        entry.link_target = files.tree->ReadLink(item.path);
+      }
+      ApplyFlags(entry, true);
+      if (directory) {
+        tree_.PutDirectory(std::move(entry), true);
+      } else {
+        tree_.PutLeaf(std::move(entry), files.tree, item.path, std::nullopt);
+      }
+    }
   }
 
   void CopyWithParents(const Selected& match) {
@@ -230,10 +282,10 @@ class CopyRunner {
 
   // A tar goes into the destination as a directory; owners, modes and times
   // are the archive's, --chown overrides the owner, --chmod does not apply.
-  void AddArchive(const ContextSource::Item& archive) {
-    const std::string top = DestinationDirectory();
+  void AddArchive(const FileTree& source, const std::string& path) {
+    const std::string top = DestinationDirectory(0755);
     const auto unpacked = std::make_shared<UnpackedArchive>(
-        step_.env().store, *source_, archive.path, step_.state().cancel);
+        step_.env().store, source, path, step_.state().cancel);
     unpacked_.push_back(unpacked);
     for (const ContextSource::Item& item : unpacked->items()) {
       if (item.path.empty()) continue;

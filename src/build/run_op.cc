@@ -1,6 +1,8 @@
 // RUN: a process on top of the parent's files; what it changed is the layer.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "imgbuild/exec/user.h"
 #include "imgbuild/layer/diff.h"
 #include "imgbuild/util/error.h"
@@ -50,6 +52,10 @@ exec::ProcessSpec MakeSpec(const plan::RunOp& op, const FileTree& root,
   spec.cwd = op.cwd;
   const exec::ResolvedUser user = exec::ResolveUser(root, op.user);
   spec.user = {user.uid, user.gid, user.groups};
+  // The primary group is one of the process's groups, as it is after a login.
+  if (std::ranges::find(user.groups, user.gid) == user.groups.end()) {
+    spec.user.groups.insert(spec.user.groups.begin(), user.gid);
+  }
   spec.home = user.home;
   spec.hostname = op.hostname.empty() ? kHostname : op.hostname;
   spec.mounts = mounts.mounts();

@@ -5,6 +5,7 @@
 #include "imgbuild/oci/manifest.h"
 #include "imgbuild/util/error.h"
 
+#include "build/remote_source.h"
 #include "build/selection.h"
 
 namespace imgbuild::build {
@@ -43,6 +44,18 @@ Step::Step(BuildState& state, const plan::Vertex& vertex, VertexId progress_id,
       progress_id_(progress_id),
       parent_(parent),
       inputs_(std::move(inputs)) {}
+
+Step::~Step() = default;
+
+RemoteSource& Step::Remote(size_t i) {
+  const auto& op = std::get<plan::CopyOp>(vertex_.op);
+  remotes_.resize(op.remotes.size());
+  if (!remotes_[i]) {
+    remotes_[i] =
+        std::make_unique<RemoteSource>(env(), op, op.remotes[i], state_.cancel);
+  }
+  return *remotes_[i];
+}
 
 std::shared_ptr<const FileTree> Step::ParentTree() {
   env().transfer.EnsureUnpacked(parent_->layers);
@@ -97,6 +110,9 @@ plan::KeyInputs Step::MakeInputs() {
   if (const auto* copy = std::get_if<plan::CopyOp>(&vertex_.op)) {
     if (!copy->patterns.empty()) {
       inputs.contents.push_back(ContentDigest(copy->source));
+    }
+    for (size_t i = 0; i < copy->remotes.size(); ++i) {
+      inputs.contents.push_back(Remote(i).ContentDigest());
     }
   } else if (const auto* run = std::get_if<plan::RunOp>(&vertex_.op)) {
     for (const plan::RunMount& mount : run->mounts) {

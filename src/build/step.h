@@ -14,6 +14,8 @@
 
 namespace imgbuild::build {
 
+class RemoteSource;
+
 // What a vertex came to: the layers of its root file system, bottom first.
 struct VertexResult {
   std::vector<transfer::LayerName> layers;
@@ -36,6 +38,7 @@ class Step {
  public:
   Step(BuildState& state, const plan::Vertex& vertex, VertexId progress_id,
        const VertexResult* parent, std::vector<const VertexResult*> inputs);
+  ~Step();
 
   // The whole work of the vertex.
   VertexResult Run();
@@ -52,6 +55,9 @@ class Step {
   // The files of a source; a stage's are unpacked first.
   std::shared_ptr<const context::ContextSource> Source(
       const plan::FileSource& from);
+
+  // The remotes of an ADD, in order; made once.
+  RemoteSource& Remote(size_t i);
 
   // Writes a layer: `fill` adds its entries. nullopt when it added none.
   // The blob is in the store afterwards.
@@ -73,6 +79,7 @@ class Step {
   const VertexResult* parent_;
   const std::vector<const VertexResult*> inputs_;
   std::string miss_reason_;
+  std::vector<std::unique_ptr<RemoteSource>> remotes_;
 };
 
 // The ops; each returns the layer it made.

@@ -57,6 +57,14 @@ transfer::Transfer& App::transfer() {
   return *transfer_;
 }
 
+build::Fetcher& App::fetcher() {
+  if (!fetcher_) {
+    client();  // makes the transport
+    fetcher_ = build::NewFetcher(*transport_);
+  }
+  return *fetcher_;
+}
+
 exec::Executor& App::executor() {
   if (!executor_) {
     exec::ExecutorOptions executor_options;

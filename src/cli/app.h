@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "imgbuild/build/fetcher.h"
 #include "imgbuild/exec/executor.h"
 #include "imgbuild/registry/client.h"
 #include "imgbuild/store/store.h"
@@ -38,6 +39,7 @@ class App {
   registry::Client& client();
   transfer::Transfer& transfer();
   exec::Executor& executor();
+  build::Fetcher& fetcher();
   ThreadPool& pool();
 
  private:
@@ -49,6 +51,7 @@ class App {
   std::unique_ptr<registry::Client> client_;
   std::unique_ptr<transfer::Transfer> transfer_;
   std::unique_ptr<exec::Executor> executor_;
+  std::unique_ptr<build::Fetcher> fetcher_;
 };
 
 }  // namespace imgbuild::cli

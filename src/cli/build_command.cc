@@ -118,9 +118,9 @@ build::BuildResult Build(App& app, const BuildFlags& flags,
 
   const auto contexts =
       OpenContexts(app, input, options.named_contexts, graph.contexts);
-  build::BuildEnvironment environment{app.store(),    app.transfer(),
-                                      app.executor(), progress,
-                                      app.pool(),     app.cancel};
+  build::BuildEnvironment environment{
+      app.store(), app.transfer(), app.executor(), progress,
+      app.pool(),  app.cancel,     &app.fetcher()};
   const build::BuildRequest request{
       graph,
       contexts,

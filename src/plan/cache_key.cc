@@ -94,7 +94,11 @@ void AddOp(Recipe& recipe, const CopyOp& op, const KeyInputs& inputs) {
   if (!op.chmod.empty()) recipe.Add("chmod", op.chmod);
   if (!op.checksum.empty()) recipe.Add("checksum", op.checksum);
   if (op.unpack) recipe.Add("unpack", Bool(*op.unpack));
-  if (op.keep_git_dir) recipe.Add("keep-git-dir", "true");
+  for (const CopyOp::Remote& remote : op.remotes) {
+    if (remote.git && remote.git->keep_git_dir.value_or(false)) {
+      recipe.Add("keep-git-dir", "true");
+    }
+  }
   if (op.link) recipe.Add("link", "true");
   if (op.parents) recipe.Add("parents", "true");
   for (const std::string& pattern : op.excludes) recipe.Add("exclude", pattern);

@@ -1,6 +1,8 @@
 // COPY and ADD.
 #include <fmt/format.h>
 
+#include "imgbuild/oci/digest.h"
+#include "imgbuild/plan/git_source.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/fs.h"
 #include "imgbuild/util/strings.h"
@@ -12,15 +14,6 @@ namespace {
 
 bool IsHttpUrl(std::string_view text) {
   return text.starts_with("http://") || text.starts_with("https://");
-}
-
-// The forms that ADD takes for a git repository (dockerfile.md, ADD).
-bool IsGitUrl(std::string_view text) {
-  const std::string_view path = text.substr(0, text.find_first_of("#?"));
-  if (text.starts_with("git://") || text.starts_with("ssh://")) return true;
-  if (text.starts_with("git@")) return true;
-  if (text.starts_with("github.com/")) return true;
-  return IsHttpUrl(text) && path.ends_with(".git");
 }
 
 // COPY's destination: relative to WORKDIR, and a directory when it is written
@@ -45,6 +38,26 @@ std::string History(const CopyOp& op, const std::string& destination) {
   for (const CopyOp::Pattern& pattern : op.patterns) text += " " + pattern.text;
   for (const CopyOp::Inline& file : op.inlines) text += " <<" + file.name;
   return text + " " + destination + " # buildkit";
+}
+
+CopyOp::Remote MakeRemote(const std::string& url, const SourceRange& range,
+                          const dockerfile::Copy& copy) {
+  CopyOp::Remote remote{url, std::nullopt, range};
+  if (!IsGitUrl(url)) return remote;
+  try {
+    remote.git = ParseGitSource(url);
+  } catch (Error& error) {
+    error.At(range);
+    throw;
+  }
+  if (copy.keep_git_dir && remote.git->keep_git_dir &&
+      *copy.keep_git_dir != *remote.git->keep_git_dir) {
+    Error error(ErrorCode::kDockerfile,
+                "--keep-git-dir and the URL's keep-git-dir disagree");
+    throw error.At(range);
+  }
+  if (!remote.git->keep_git_dir) remote.git->keep_git_dir = copy.keep_git_dir;
+  return remote;
 }
 
 }  // namespace
@@ -76,7 +89,8 @@ FileSource StageEvaluator::SourceFrom(const dockerfile::Word& from,
   try {
     const oci::Reference reference =
         oci::Reference::Parse(name).WithDefaultTag();
-    add_input(ImageVertex(context_, reference, state_.platform,
+    // For the target, whatever platform this stage is for: as BuildKit does.
+    add_input(ImageVertex(context_, reference, context_.options.target_platform,
                           info_.display_name, "", from.range));
   } catch (Error& error) {
     error.At(from.range);
@@ -94,7 +108,6 @@ void StageEvaluator::Do(const dockerfile::Copy& copy) {
   op.is_add = copy.is_add;
   op.unpack_archives = copy.is_add && copy.unpack.value_or(true);
   op.unpack = copy.unpack;
-  op.keep_git_dir = copy.keep_git_dir.value_or(false);
   op.link = copy.link;
   op.parents = copy.parents;
   if (copy.from) {
@@ -116,7 +129,7 @@ void StageEvaluator::Do(const dockerfile::Copy& copy) {
       continue;
     }
     if (copy.is_add) {
-      op.remotes.push_back({text, IsGitUrl(text), word.range});
+      op.remotes.push_back(MakeRemote(text, word.range, copy));
       continue;
     }
     if (!IsHttpUrl(text) && !text.starts_with("git@")) {
@@ -156,6 +169,14 @@ void StageEvaluator::Do(const dockerfile::Copy& copy) {
                     ? "checksum requires an HTTP(S) or git source"
                     : "checksum can't be specified for multiple sources");
     throw error.At(copy.checksum->range);
+  }
+  if (!op.checksum.empty() && !op.remotes[0].git) {
+    if (!oci::Digest::TryParse(op.checksum)) {
+      Error error(ErrorCode::kDockerfile,
+                  fmt::format("invalid checksum {}", Quoted(op.checksum)));
+      throw error.At(copy.checksum->range)
+          .WithHint("the form is sha256: and 64 hexadecimal digits");
+    }
   }
   const std::string history = History(op, destination);
   AddLayer(std::move(op), std::move(inputs), history);

@@ -131,8 +131,9 @@ void StageEvaluator::Do(const dockerfile::Workdir& workdir) {
   const std::string base =
       path.starts_with('/') ? "" : state_.config.working_dir + "/";
   const std::string clean = "/" + fs::CleanRelative(base + path);
-  state_.config.working_dir = clean;
-  const std::string text = "WORKDIR " + clean;
+  // An absolute path stands in the config as it was written.
+  state_.config.working_dir = path.starts_with('/') ? path : clean;
+  const std::string text = "WORKDIR " + state_.config.working_dir;
   if (clean == "/") {
     AddHistory(text);
     return;

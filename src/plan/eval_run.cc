@@ -175,7 +175,7 @@ void StageEvaluator::Do(const dockerfile::Run& run) {
       op.hidden_env.push_back(proxy);
     }
   }
-  op.cwd = state_.config.working_dir.empty() ? "/" : state_.config.working_dir;
+  op.cwd = "/" + fs::CleanRelative(state_.config.working_dir);
   op.user = state_.config.user;
   const auto hostname =
       context_.options.build_args.find("BUILDKIT_SANDBOX_HOSTNAME");

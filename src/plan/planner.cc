@@ -48,6 +48,8 @@ void UsePlatform(const PlanContext& context, const StageInfo& info,
 
 void StartFromScratch(PlanContext& context, const StageInfo& info,
                       StageState& state, const std::string& prefix) {
+  // What stands on nothing is for the target, whatever its --platform says.
+  state.platform = context.options.target_platform;
   state.epoch = context.options.source_date_epoch.value_or(kDefaultEpoch);
   state.config.working_dir = "/";
   state.config.SetEnv("PATH", kDefaultPath);

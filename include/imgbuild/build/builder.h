@@ -21,6 +21,8 @@
 
 namespace imgbuild::build {
 
+class Fetcher;
+
 // --secret: where the bytes of one come from. Never logged, never in a key.
 struct Secret {
   std::string file;  // or
@@ -59,6 +61,8 @@ struct BuildEnvironment {
   ProgressSink& progress;
   ThreadPool& pool;
   CancelToken cancel;
+  // What ADD of a URL or a repository asks; null: such an ADD fails.
+  Fetcher* fetcher = nullptr;
 };
 
 class Builder {

@@ -15,6 +15,7 @@
 #include "imgbuild/dockerfile/mount.h"
 #include "imgbuild/oci/image_config.h"
 #include "imgbuild/oci/manifest.h"
+#include "imgbuild/plan/git_source.h"
 #include "imgbuild/plan/resolver.h"
 #include "imgbuild/util/source.h"
 
@@ -80,7 +81,7 @@ struct CopyOp {
   };
   struct Remote {  // ADD of a URL or a git repository
     std::string url;
-    bool git = false;
+    std::optional<GitSource> git;  // set when it is one
     SourceRange range;
   };
   bool is_add = false;
@@ -94,7 +95,6 @@ struct CopyOp {
   std::string checksum;
   bool unpack_archives = false;  // ADD of local archives
   std::optional<bool> unpack;    // --unpack as written
-  bool keep_git_dir = false;
   bool link = false;
   bool parents = false;
   std::vector<std::string> excludes;

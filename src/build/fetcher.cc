@@ -1,0 +1,162 @@
+#include "imgbuild/build/fetcher.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <vector>
+
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/process.h"
+#include "imgbuild/util/strings.h"
+
+namespace imgbuild::build {
+namespace {
+
+bool IsFullCommit(const std::string& text) {
+  return (text.size() == 40 || text.size() == 64) &&
+         text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+// "https://user:token@host/r" -> "https://host/r".
+std::string WithoutUser(const std::string& remote) {
+  const size_t scheme = remote.find("://");
+  if (scheme == std::string::npos) return remote;
+  const size_t at = remote.find('@', scheme);
+  if (at == std::string::npos || remote.find('/', scheme + 3) < at) {
+    return remote;
+  }
+  return remote.substr(0, scheme + 3) + remote.substr(at + 1);
+}
+
+// Nothing of the user's configuration decides what comes out, no prompt waits
+// for an answer, and a submodule cannot name a path of this machine.
+std::vector<std::string> GitEnvironment() {
+  std::vector<std::string> env = {
+      "GIT_CONFIG_NOSYSTEM=1",
+      "GIT_CONFIG_GLOBAL=/dev/null",
+      "GIT_TERMINAL_PROMPT=0",
+      "GIT_ALLOW_PROTOCOL=http:https:git:ssh",
+      "GIT_SSH_COMMAND=ssh -o BatchMode=yes",
+      "GIT_LFS_SKIP_SMUDGE=1",
+      "LC_ALL=C",
+  };
+  for (const char* name :
+       {"PATH", "HOME", "SSH_AUTH_SOCK", "http_proxy", "https_proxy",
+        "HTTPS_PROXY", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"}) {
+    if (const char* value = std::getenv(name)) {
+      env.push_back(fmt::format("{}={}", name, value));
+    }
+  }
+  return env;
+}
+
+class RealFetcher : public Fetcher {
+ public:
+  explicit RealFetcher(registry::HttpTransport& transport)
+      : transport_(transport) {}
+
+  registry::Download FetchUrl(const std::string& url,
+                              const registry::Validators& known, Writer& out,
+                              const CancelToken& cancel) override {
+    return registry::DownloadUrl(transport_, url, known, out, cancel);
+  }
+
+  std::string ResolveCommit(const plan::GitSource& source,
+                            const CancelToken& cancel) override {
+    if (IsFullCommit(source.ref)) return source.ref;
+    const std::string ref = source.ref.empty() ? "HEAD" : source.ref;
+    const CommandResult result =
+        Git({"ls-remote", "--", source.remote, ref, ref + "^{}"}, "", cancel);
+    if (!result.status.ok()) throw Failed(source, "ls-remote", result);
+    // A branch is preferred to a tag of the same name, as git does; of an
+    // annotated tag the commit counts, not the tag object.
+    const std::vector<std::string> wanted = {
+        ref + "^{}",         ref,
+        "refs/heads/" + ref, "refs/tags/" + ref + "^{}",
+        "refs/tags/" + ref,  "refs/" + ref + "^{}",
+        "refs/" + ref};
+    for (const std::string& name : wanted) {
+      for (const std::string& line : Split(result.out, '\n')) {
+        const size_t tab = line.find('\t');
+        if (tab == std::string::npos || line.substr(tab + 1) != name) continue;
+        const std::string commit = line.substr(0, tab);
+        if (IsFullCommit(commit)) return commit;
+      }
+    }
+    throw Error(ErrorCode::kRegistry,
+                fmt::format("{} has no ref {}", WithoutUser(source.remote),
+                            Quoted(ref)));
+  }
+
+  void Checkout(const plan::GitSource& source, const std::string& commit,
+                const std::string& directory,
+                const CancelToken& cancel) override {
+    const auto must = [&](const char* what, std::vector<std::string> words) {
+      const CommandResult result = Git(std::move(words), directory, cancel);
+      if (!result.status.ok()) throw Failed(source, what, result);
+    };
+    must("init", {"init", "-q"});
+    must("remote", {"remote", "add", "origin", source.remote});
+    // Not every server hands out a commit by its name, or a part of history.
+    const CommandResult shallow =
+        Git({"fetch", "-q", "--depth=1", "--no-tags", "origin", commit},
+            directory, cancel);
+    if (!shallow.status.ok()) {
+      must("fetch", {"fetch", "-q", "--tags", "origin",
+                     "+refs/heads/*:refs/remotes/origin/*"});
+    }
+    must("checkout", {"checkout", "-q", "--detach", commit});
+    if (source.submodules) {
+      must("submodule", {"submodule", "update", "-q", "--init", "--recursive"});
+    }
+    // The index says when files were written: a fresh one does not.
+    must("read-tree", {"read-tree", "--reset", commit});
+  }
+
+ private:
+  static CommandResult Git(std::vector<std::string> words,
+                           const std::string& directory,
+                           const CancelToken& cancel) {
+    ProcessOptions options;
+    options.argv = {"git",
+                    "-c",
+                    "core.hooksPath=/dev/null",
+                    "-c",
+                    "core.logAllRefUpdates=false",
+                    "-c",
+                    "advice.detachedHead=false",
+                    "-c",
+                    "init.defaultBranch=main"};
+    options.argv.insert(options.argv.end(), words.begin(), words.end());
+    options.env = GitEnvironment();
+    options.cwd = directory;
+    options.new_session = true;
+    return RunCommand(options, "", 1 << 20, &cancel);
+  }
+
+  static Error Failed(const plan::GitSource& source, const char* what,
+                      const CommandResult& result) {
+    std::string reason = std::string(Trim(result.err));
+    // git repeats the URL as it was given, user info included.
+    const std::string shown = WithoutUser(source.remote);
+    for (size_t at = 0; shown != source.remote &&
+                        (at = reason.find(source.remote)) != std::string::npos;
+         at += shown.size()) {
+      reason.replace(at, source.remote.size(), shown);
+    }
+    return Error(
+        ErrorCode::kRegistry,
+        fmt::format("git {} of {}: {}", what, shown,
+                    reason.empty() ? result.status.ToString() : reason));
+  }
+
+  registry::HttpTransport& transport_;
+};
+
+}  // namespace
+
+std::unique_ptr<Fetcher> NewFetcher(registry::HttpTransport& transport) {
+  return std::make_unique<RealFetcher>(transport);
+}
+
+}  // namespace imgbuild::build

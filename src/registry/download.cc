@@ -1,0 +1,96 @@
+#include "imgbuild/registry/download.h"
+
+#include <fmt/format.h>
+
+#include "imgbuild/util/strings.h"
+
+#include "registry/url.h"
+
+namespace imgbuild::registry {
+namespace {
+
+constexpr int kMaxRedirects = 10;
+constexpr int kAttempts = 3;
+
+// The body of a 200 goes to the caller; whether any of it did decides whether
+// the request may be made again.
+class BodySink : public ResponseSink, public Writer {
+ public:
+  explicit BodySink(Writer& out) : out_(out) {}
+  Writer* Begin(const HttpResponse& response) override {
+    return response.status == 200 ? this : nullptr;
+  }
+  void Write(Bytes bytes) override {
+    started_ = true;
+    out_.Write(bytes);
+  }
+  bool started() const { return started_; }
+
+ private:
+  Writer& out_;
+  bool started_ = false;
+};
+
+HttpResponse SendPatiently(HttpTransport& transport, const HttpRequest& request,
+                           BodySink& sink, const CancelToken& cancel) {
+  for (int attempt = 1;; ++attempt) {
+    std::string ignored;
+    try {
+      return transport.Send(request, &sink, &ignored, cancel);
+    } catch (const TransportError& error) {
+      if (!error.temporary() || sink.started() || attempt == kAttempts) throw;
+    }
+  }
+}
+
+bool IsRedirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 ||
+         status == 308;
+}
+
+}  // namespace
+
+Download DownloadUrl(HttpTransport& transport, const std::string& url,
+                     const Validators& known, Writer& out,
+                     const CancelToken& cancel) {
+  const auto fail = [&](std::string_view why) {
+    return Error(ErrorCode::kRegistry,
+                 fmt::format("get {}: {}", Redacted(url), why));
+  };
+  auto at = Url::Parse(url);
+  if (!at) throw fail("it is not a URL");
+  BodySink sink(out);
+  for (int redirects = 0; redirects <= kMaxRedirects; ++redirects) {
+    HttpRequest request;
+    request.url = at->ToString();
+    if (!known.etag.empty()) {
+      request.headers.emplace_back("If-None-Match", known.etag);
+    }
+    if (!known.last_modified.empty()) {
+      request.headers.emplace_back("If-Modified-Since", known.last_modified);
+    }
+    const HttpResponse response =
+        SendPatiently(transport, request, sink, cancel);
+    if (IsRedirect(response.status)) {
+      const auto location = FindHeader(response.headers, "Location");
+      const auto next = location ? at->Resolve(*location) : std::nullopt;
+      if (!next) throw fail("a redirect that leads nowhere");
+      if (at->scheme == "https" && next->scheme == "http") {
+        throw fail("a redirect from https to http");
+      }
+      at = next;
+      continue;
+    }
+    if (response.status == 304 && !known.empty()) return {true, known};
+    if (response.status != 200) {
+      throw fail(
+          fmt::format("the server answered with status {}", response.status));
+    }
+    return {false,
+            {FindHeader(response.headers, "ETag").value_or(""),
+             FindHeader(response.headers, "Last-Modified").value_or("")}};
+  }
+  throw fail("too many redirects");
+}
+
+}  // namespace imgbuild::registry
