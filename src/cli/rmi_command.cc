@@ -67,6 +67,7 @@ class Remover {
         if (!text.empty()) text += ", ";
         text += Shown(name);
       }
+      std::fflush(stdout);
       fmt::print(stderr, "still named: {}\n", text);
     }
   }
