@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kMaxTokenBody = 1u << 20;
 constexpr int kMaxTokenRedirects = 5;
-constexpr int64_t kMaxTokenLifetime = 24 * 3600;
+constexpr int64_t kMaxTokenLifetime = int64_t{24} * 3600;
 constexpr std::string_view kClientId = "imgbuild";
 
 std::string StringAt(const nlohmann::json& object, const char* key) {
@@ -57,6 +57,7 @@ std::vector<std::string> MergeScopes(const std::vector<std::string>& scopes) {
     }
   }
   std::vector<std::string> out;
+  out.reserve(actions.size());
   for (const auto& [resource, wanted] : actions) {
     out.push_back(wanted.empty()
                       ? resource

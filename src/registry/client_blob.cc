@@ -91,7 +91,7 @@ bool ClientImpl::BlobExists(const oci::Repository& repository,
                             const CancelToken& cancel) {
   bool exists = false;
   AtHome(repository, [&](const Endpoint& endpoint) {
-    exists = BlobExistsAt(endpoint, repository, digest, cancel);
+    exists = BlobExistsAt(endpoint, repository, digest, "pull", cancel);
   });
   return exists;
 }
@@ -99,9 +99,10 @@ bool ClientImpl::BlobExists(const oci::Repository& repository,
 bool ClientImpl::BlobExistsAt(const Endpoint& endpoint,
                               const oci::Repository& repository,
                               const oci::Digest& digest,
+                              const std::string& actions,
                               const CancelToken& cancel) {
   const Call call = NewCall(endpoint, repository, "HEAD",
-                            "/blobs/" + digest.ToString(), "pull,push");
+                            "/blobs/" + digest.ToString(), actions);
   const Reply reply = requester_.Do(call, cancel);
   if (reply.response.status == 200) return true;
   // 405: a registry without HEAD; uploading again is only slower.

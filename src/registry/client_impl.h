@@ -74,7 +74,8 @@ class ClientImpl : public Client {
                            const oci::Reference& reference,
                            const CancelToken& cancel);
   bool BlobExistsAt(const Endpoint& endpoint, const oci::Repository& repository,
-                    const oci::Digest& digest, const CancelToken& cancel);
+                    const oci::Digest& digest, const std::string& actions,
+                    const CancelToken& cancel);
   bool FetchForeign(const oci::Repository& repository,
                     const oci::Descriptor& descriptor, BlobSink& sink,
                     const CancelToken& cancel);

@@ -20,7 +20,9 @@ PushOutcome ClientImpl::PushBlob(
     const CancelToken& cancel) {
   PushOutcome outcome = PushOutcome::kExists;
   AtHome(repository, [&](const Endpoint& endpoint) {
-    if (BlobExistsAt(endpoint, repository, descriptor.digest, cancel)) return;
+    if (BlobExistsAt(endpoint, repository, descriptor.digest, "pull,push",
+                     cancel))
+      return;
     std::vector<std::string> paths;
     for (const oci::Repository& from : mount_from) {
       if (from.domain() == repository.domain() && from != repository &&

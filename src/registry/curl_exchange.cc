@@ -15,7 +15,7 @@
 namespace imgbuild::registry {
 namespace {
 
-constexpr size_t kMaxHeaderBytes = 256 * 1024;
+constexpr size_t kMaxHeaderBytes = 256u << 10;
 
 // Close-on-exec from the first moment: a RUN step that starts meanwhile must
 // not inherit a connection.

@@ -24,7 +24,7 @@ namespace imgbuild::registry {
 namespace {
 
 constexpr size_t kMaxPemBytes = 4u << 20;
-constexpr long kBufferBytes = 512 * 1024;
+constexpr long kBufferBytes = 512L << 10;
 constexpr long kConnectTimeoutMs = 15000;
 
 struct Handle {

@@ -295,6 +295,7 @@ TEST(CurlTransport, SilenceIsCutAndTheHandleWorksOn) {
     EXPECT_TRUE(error.temporary());
   }
   request.url = origin + "/ok";
+  request.idle_timeout = std::chrono::seconds(30);
   bench.transport().Send(request, nullptr, &body, CancelToken());
   EXPECT_EQ(body, "hello");
 }
@@ -311,14 +312,14 @@ TEST(CurlTransport, ASlowReceiverIsNotSilence) {
     Writer* Begin(const HttpResponse&) override { return this; }
     void Write(Bytes bytes) override {
       if (total == 0)
-        std::this_thread::sleep_for(std::chrono::milliseconds(300));
+        std::this_thread::sleep_for(std::chrono::milliseconds(1200));
       total += bytes.size();
     }
     size_t total = 0;
   } sink;
   HttpRequest request;
   request.url = origin + "/";
-  request.idle_timeout = std::chrono::milliseconds(100);
+  request.idle_timeout = std::chrono::milliseconds(800);
   std::string body;
   bench.transport().Send(request, &sink, &body, CancelToken());
   EXPECT_EQ(sink.total, 3u << 20);
