@@ -133,7 +133,9 @@ std::optional<store::StoredLayer> PerformRun(Step& step,
         },
         step.state().cancel);
   });
-  if (layer) active->Commit(layer->diff_id);
+  // With the epoch: later steps must see the times that the layer has, not
+  // those of this run.
+  if (layer) active->Commit(layer->diff_id, step.vertex().epoch);
   return layer;
 }
 

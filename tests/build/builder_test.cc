@@ -129,6 +129,13 @@ TEST_F(BuilderTest, AStepThatChangesNothingMakesNoLayer) {
   EXPECT_TRUE(config.history[0].empty_layer);
 }
 
+TEST_F(BuilderTest, LaterStepsSeeTheTimesThatTheLayerHas) {
+  const BuildResult result = Build("FROM scratch\nRUN write /made x\n");
+  // The directory of the step itself, not one unpacked from its blob.
+  ASSERT_TRUE(store_->snapshots().Has(result.layers.at(0).diff_id));
+  EXPECT_EQ(Files(result)->Lstat("made")->mtime_s, plan::kDefaultEpoch);
+}
+
 TEST_F(BuilderTest, UnusedStagesAreNotRun) {
   Build("FROM scratch AS unused\nRUN fail 1\nFROM scratch\nRUN write /x y\n");
   EXPECT_EQ(executor_->commands(), Commands{"write /x y"});
