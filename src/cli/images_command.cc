@@ -81,7 +81,8 @@ int ImagesCommand(App& app, const Words& words) {
           ? Words{"REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE"}
           : Words{"REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"});
   const int64_t now = SystemClock().NowSeconds();
-  const std::vector<store::NamedImage> images = app.store().images().List();
+  const std::vector<store::NamedImage> images =
+      app.store().images().List(store::ListDetail::kWithoutLayers);
   for (const store::NamedImage& named : images) {
     for (const Row& row : RowsOf(named)) {
       if (!Matches(row, filter)) continue;

@@ -31,7 +31,8 @@ class Remover {
       RemoveByName(match, word);
     }
   }
-  bool deleted() const { return deleted_; }
+  // Blobs and DiffIds that only the removed images may have needed.
+  const std::vector<oci::Digest>& released() const { return released_; }
 
  private:
   store::ImageStore& images() { return app_.store().images(); }
@@ -109,12 +110,19 @@ class Remover {
   void Delete(const store::ImageRecord& image) {
     images().RemoveImage(image.manifest);
     fmt::print("Deleted: {}\n", image.id.ToString());
-    deleted_ = true;
+    released_.push_back(image.manifest);
+    released_.push_back(image.id.digest());
+    for (const oci::Descriptor& layer : image.layers) {
+      released_.push_back(layer.digest);
+    }
+    for (const oci::DiffId& diff_id : image.diff_ids) {
+      released_.push_back(diff_id.digest());
+    }
   }
 
   App& app_;
   bool force_;
-  bool deleted_ = false;
+  std::vector<oci::Digest> released_;
 };
 
 }  // namespace
@@ -142,7 +150,9 @@ int RmiCommand(App& app, const Words& words) {
     }
   }
   // What the build cache still uses stays, so that a rebuild is cached.
-  if (remover.deleted()) app.store().Sweep(false);
+  if (!remover.released().empty()) {
+    app.store().SweepOnly(remover.released());
+  }
   return status;
 }
 
