@@ -2,13 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <csignal>
+#include <ctime>
 #include <map>
 
 #include "imgbuild/util/error.h"
@@ -20,6 +21,8 @@ namespace {
 
 constexpr size_t kMaxProcFile = 4 << 20;
 constexpr char kPrefix[] = "imgbuild-";
+// A maker locks right after it makes.
+constexpr time_t kMinAgeSeconds = 60;
 
 // mountinfo writes space, tab, newline and backslash as \ooo.
 std::string Unescape(std::string_view text) {
@@ -65,7 +68,7 @@ std::optional<Cgroup> MakeBelow(const std::string& parent,
   std::string path = parent + "/" + name;
   if (mkdir(path.c_str(), 0755) != 0) return std::nullopt;
   UniqueFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) {
+  if (!fd || flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     rmdir(path.c_str());
     return std::nullopt;
   }
@@ -153,9 +156,11 @@ Cgroup::~Cgroup() {
 }
 
 std::string NewCgroupName() {
-  // The number is what makes names of one process differ; nothing reads it.
-  static std::atomic<unsigned> next = 0;
-  return fmt::format("{}{}-{}", kPrefix, getpid(), next++);
+  uint32_t number = 0;
+  if (getrandom(&number, sizeof number, 0) != sizeof number) {
+    throw ErrnoError("read", "random number", errno);
+  }
+  return fmt::format("{}{}-{:08x}", kPrefix, getpid(), number);
 }
 
 std::optional<Cgroup> MakeFilterCgroup(
@@ -167,21 +172,20 @@ std::optional<Cgroup> MakeFilterCgroup(
 }
 
 void SweepCgroups(const std::vector<CgroupHierarchy>& hierarchies) {
+  time_t now = std::time(nullptr);
   for (const CgroupHierarchy& hierarchy : hierarchies) {
     UniqueFd dir = fs::OpenIfExists(AT_FDCWD, hierarchy.own_directory,
                                     O_RDONLY | O_DIRECTORY);
     if (!dir) continue;
     for (const std::string& name : fs::ListDir(dir.get())) {
       if (!name.starts_with(kPrefix)) continue;
-      std::string rest = name.substr(sizeof kPrefix - 1);
-      std::optional<int64_t> pid = ParseInt(rest.substr(0, rest.find('-')));
-      if (!pid || *pid <= 0 || kill(static_cast<pid_t>(*pid), 0) == 0 ||
-          errno != ESRCH) {
+      UniqueFd left(
+          openat(dir.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      if (!left || now - fs::Fstat(left.get()).st_ctime < kMinAgeSeconds ||
+          flock(left.get(), LOCK_EX | LOCK_NB) != 0) {
         continue;
       }
       // A runtime may have made one inside.
-      UniqueFd left = fs::OpenIfExists(dir.get(), name, O_RDONLY | O_DIRECTORY);
-      if (!left) continue;
       for (const std::string& inner : fs::ListDir(left.get())) {
         if (inner.starts_with(kPrefix)) {
           unlinkat(left.get(), inner.c_str(), AT_REMOVEDIR);

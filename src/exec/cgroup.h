@@ -27,8 +27,8 @@ std::vector<CgroupHierarchy> ParseCgroups(std::string_view mountinfo,
                                           std::string_view self_cgroup);
 std::vector<CgroupHierarchy> ReadCgroups();
 
-// A directory of ours in one hierarchy; removed when destroyed (the processes
-// in it are gone by then).
+// A directory of ours in one hierarchy, locked; removed when destroyed (the
+// processes in it are gone by then).
 class Cgroup {
  public:
   Cgroup(std::string path, UniqueFd fd)
@@ -44,7 +44,8 @@ class Cgroup {
   UniqueFd fd_;
 };
 
-// "imgbuild-PID-N": unique in this process, and its owner can be told.
+// "imgbuild-PID-RANDOM": nobody else's, and its owner can be told by people
+// (not by programs: the pid may be of another namespace).
 std::string NewCgroupName();
 
 // A cgroup2 directory beside or below this process's own, for the device
@@ -58,7 +59,7 @@ void RemoveRuntimeCgroups(const std::vector<CgroupHierarchy>& hierarchies,
                           const std::string& filter_cgroup,
                           const std::string& name);
 
-// Removes directories of processes that were killed.
+// Removes directories of programs that were killed: those nobody locks.
 void SweepCgroups(const std::vector<CgroupHierarchy>& hierarchies);
 
 bool HasCgroupLimits(const ResourceLimits& limits);

@@ -18,6 +18,7 @@
 #include "imgbuild/util/error.h"
 
 #include "exec/clone.h"
+#include "exec/raw_calls.h"
 
 namespace imgbuild::exec {
 namespace {
@@ -56,13 +57,13 @@ bool Fail(Shared& shared, const char* operation, const char* object) {
 }
 
 bool WriteFile(Shared& shared, int dir, const LaunchPlan::File& file) {
-  int fd = openat(dir, file.path.c_str(),
-                  O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, file.mode);
+  int fd = raw::Open(dir, file.path.c_str(),
+                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, file.mode);
   if (fd < 0) return Fail(shared, "create file", file.path.c_str());
   const char* data = file.content.data();
   size_t left = file.content.size();
   while (left > 0) {
-    ssize_t n = write(fd, data, left);
+    ssize_t n = raw::Write(fd, data, left);
     if (n < 0) return Fail(shared, "write", file.path.c_str());
     data += n;
     left -= static_cast<size_t>(n);
@@ -72,7 +73,7 @@ bool WriteFile(Shared& shared, int dir, const LaunchPlan::File& file) {
                                      fchown(fd, file.uid, file.gid) != 0)) {
     return Fail(shared, "set mode of", file.path.c_str());
   }
-  close(fd);
+  raw::Close(fd);
   return true;
 }
 
@@ -82,7 +83,8 @@ bool FillDirectory(Shared& shared) {
             "mode=0700,size=128m") != 0) {
     return Fail(shared, "mount tmpfs on", plan.dir.c_str());
   }
-  int dir = open(plan.dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int dir =
+      raw::Open(AT_FDCWD, plan.dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (dir < 0) return Fail(shared, "open", plan.dir.c_str());
   for (const std::string& name : plan.directories) {
     if (mkdirat(dir, name.c_str(), 0700) != 0) {
@@ -101,7 +103,7 @@ bool FillDirectory(Shared& shared) {
       return Fail(shared, "attach mount", path);
     }
   }
-  close(dir);
+  raw::Close(dir);
   return true;
 }
 
@@ -111,14 +113,14 @@ bool SetUpNamespaces(Shared& shared) {
     return Fail(shared, "make mounts private below", "/");
   }
   if (shared.request->enter_cgroup) {
-    int fd = openat(plan.cgroup2_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || write(fd, "0", 1) != 1) {
+    int fd = raw::Open(plan.cgroup2_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || raw::Write(fd, "0", 1) != 1) {
       return Fail(shared, "enter", "cgroup");
     }
-    close(fd);
+    raw::Close(fd);
   }
   for (int fd : plan.cgroup_procs_fds) {
-    if (write(fd, "0", 1) != 1) return Fail(shared, "enter", "cgroup");
+    if (raw::Write(fd, "0", 1) != 1) return Fail(shared, "enter", "cgroup");
   }
   if (plan.network_fd >= 0 && setns(plan.network_fd, CLONE_NEWNET) != 0) {
     return Fail(shared, "enter", "network namespace");
@@ -147,19 +149,20 @@ bool SetUpStreams(Shared& shared) {
   int from[3] = {plan.stdin_fd, plan.stdout_fd, plan.stderr_fd};
   for (int& fd : from) {
     if (fd < 0) {
-      fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+      fd = raw::Open(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);
       if (fd < 0) return Fail(shared, "open", "/dev/null");
     }
-    fd = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+    fd = raw::Control(fd, F_DUPFD_CLOEXEC, 10);
     if (fd < 0) return Fail(shared, "duplicate", "descriptor");
   }
   for (int i = 0; i < 3; ++i) {
-    if (dup2(from[i], i) < 0) return Fail(shared, "duplicate", "descriptor");
+    if (raw::Duplicate(from[i], i) < 0)
+      return Fail(shared, "duplicate", "descriptor");
   }
   if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
     return Fail(shared, "close", "descriptors");
   }
-  if (plan.log_fd >= 0 && fcntl(plan.log_fd, F_SETFD, 0) != 0) {
+  if (plan.log_fd >= 0 && raw::Control(plan.log_fd, F_SETFD, 0) != 0) {
     return Fail(shared, "keep", "log");
   }
   return true;
