@@ -239,6 +239,13 @@ std::string OciExecutor::PlanNetwork(const ProcessSpec& spec, const Host& host,
   return "";
 }
 
+std::string ReadLog(int log_fd) {
+  if (lseek(log_fd, 0, SEEK_SET) != 0) {
+    throw ErrnoError("read", "runtime log", errno);
+  }
+  return fs::ReadFd(log_fd, kMaxRuntimeLog, "runtime log");
+}
+
 ExitResult OciExecutor::Run(const ProcessSpec& spec, const ExecIo& io,
                             const CancelToken& cancel) {
   cancel.Check();
@@ -289,12 +296,8 @@ ExitResult OciExecutor::Run(const ProcessSpec& spec, const ExecIo& io,
         host.cgroups, host.filter_cgroup ? host.filter_cgroup->path() : "", id);
   }
   if (cancelled) cancel.Check();
-  if (lseek(log.get(), 0, SEEK_SET) != 0) {
-    throw ErrnoError("read", "runtime log", errno);
-  }
   ExitResult result =
-      DecodeExit(status, fs::ReadFd(log.get(), kMaxRuntimeLog, "runtime log"),
-                 host.runtime.name());
+      DecodeExit(status, ReadLog(log.get()), host.runtime.name());
   result.out_of_memory = limits && limits->OutOfMemory();
   return result;
 }
