@@ -81,6 +81,16 @@ class Images(harness.Case):
         self.assertIn(("other", "2"), self.image_names())
         self.imgbuild("run", f"other@{digest}", "true")
 
+    def test_push_keeps_the_digest(self):
+        name = f"{self.registry.address}/mine"
+        digest = self.image(f"{name}:1")
+        self.assertRegex(
+            self.imgbuild("push", f"{name}:1").stdout,
+            rf"(?m)\A.*\n.*\n1: digest: {digest} size: \d+\n\Z")
+        done = self.imgbuild("run", f"{name}@{digest}", "echo", "x",
+                             env={"IMGBUILD_ROOT": str(self.dir / "other")})
+        self.assertEqual(done.stdout, "x\n")
+
     def test_name_tag_and_digest(self):
         digest = self.image()
         self.imgbuild("run", f"i:1@{digest}", "true")
