@@ -5,7 +5,8 @@ image that came of one.
   cases.py write DIR REGISTRY FILES GIT [CASE…]
                                         a buildable folder for each case
   cases.py serve DIR                    make and serve what ADD fetches
-  cases.py list BASE.tar IMAGE.tar      config, history and files of an image
+  cases.py list BASE.tar IMAGE.tar [REGISTRY FILES GIT]
+                                        config, history and files of an image
 
 A case is a folder with a Dockerfile and its context. Beside it may stand
   CASE.flags   one build flag a line
@@ -164,7 +165,9 @@ def http_server(directory):
 class Image:
     """What an OCI archive holds: its config and its merged files."""
 
-    def __init__(self, path):
+    def __init__(self, path, addresses=()):
+        # A Dockerfile that is copied has the addresses in it.
+        self.hosts = list(zip(addresses, HOSTS))
         self.archive = tarfile.open(path)
         self.members = {os.path.normpath(m.name): m for m in self.archive}
         document = self._json("index.json")
@@ -232,6 +235,9 @@ class Image:
             line = f"link {member.uid}:{member.gid} -> {member.linkname}"
         elif member.isreg():
             content = layer.extractfile(member).read()
+            if b"FROM" in content[:4096]:
+                for address, host in self.hosts:
+                    content = content.replace(address.encode(), host.encode())
             digest = hashlib.sha256(content).hexdigest()[:12]
             line = f"file {line}{len(content)} {digest}"
             if len(content) <= 60 and content.endswith(b"\n"):
@@ -247,9 +253,9 @@ class Image:
         self.files[path] = line.rstrip()
 
 
-def listing(base_archive, archive):
+def listing(base_archive, archive, addresses=()):
     """The golden text of an image: what it adds to the base."""
-    base, image = Image(base_archive), Image(archive)
+    base, image = Image(base_archive), Image(archive, addresses)
     lines = []
     for key in ("architecture", "os", "variant", "author"):
         if image.config.get(key):
@@ -273,7 +279,10 @@ def listing(base_archive, archive):
             lines.append(f"{path}: removed")
         elif image.files[path] != known.get(path):
             lines.append(f"{path}: {image.files[path]}")
-    return "\n".join(lines) + "\n"
+    text = "\n".join(lines) + "\n"
+    for address, host in image.hosts:
+        text = text.replace(address, host)
+    return text
 
 
 def main(words):
@@ -285,8 +294,8 @@ def main(words):
         servers = Servers(words[1])
         print(servers.files, servers.git, flush=True)
         servers.daemon.wait()
-    elif len(words) == 3 and words[0] == "list":
-        sys.stdout.write(listing(words[1], words[2]))
+    elif len(words) in (3, 6) and words[0] == "list":
+        sys.stdout.write(listing(words[1], words[2], words[3:]))
     else:
         sys.exit(__doc__)
 

@@ -44,8 +44,10 @@ void AddMount(Recipe& recipe, ContentFields& contents, const RunMount& mount) {
   if (spec.gid) text += fmt::format(" gid={}", *spec.gid);
   if (spec.size_bytes) text += fmt::format(" size={}", spec.size_bytes);
   if (spec.env) text += " env=" + *spec.env;
+  if (spec.required) text += " required";
   if (spec.type == MountSpec::Type::kCache) {
     text += fmt::format(" sharing={}", static_cast<int>(spec.sharing));
+    if (spec.from) text += " from=" + *spec.from;
   }
   recipe.Add("mount", text);
   // Cache mounts are not inputs: their contents are neither key nor result.

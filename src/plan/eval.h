@@ -81,7 +81,8 @@ class StageEvaluator {
   // A stage, a named context or an image that a flag names.
   FileSource SourceFrom(const dockerfile::Word& from, bool allow_index,
                         std::vector<VertexIndex>& inputs);
-  RunMount MakeMount(const dockerfile::RawMount& raw,
+  // `index`: how many ssh mounts stand before it.
+  RunMount MakeMount(const dockerfile::RawMount& raw, size_t index,
                      std::vector<VertexIndex>& inputs);
   std::string ResolveNetwork(const dockerfile::Run& run) const;
   void RequireEntitlement(const std::string& name,

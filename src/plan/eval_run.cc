@@ -87,11 +87,15 @@ void StageEvaluator::RequireEntitlement(const std::string& name,
 }
 
 RunMount StageEvaluator::MakeMount(const dockerfile::RawMount& raw,
+                                   size_t index,
                                    std::vector<VertexIndex>& inputs) {
   RunMount mount;
   mount.spec = dockerfile::ResolveMount(
       raw, [this](const dockerfile::Word& value) { return Expand(value); });
   std::string target = mount.spec.target;
+  if (mount.spec.type == MountSpec::Type::kSsh && target.empty()) {
+    target = fmt::format("/run/buildkit/ssh_agent.{}", index);
+  }
   if (!target.starts_with('/')) {
     target = state_.config.working_dir + "/" + target;
   }
@@ -166,8 +170,10 @@ void StageEvaluator::Do(const dockerfile::Run& run) {
         "version does not read");
     throw error;
   }
+  size_t agents = 0;  // numbers the sockets that name no target
   for (const dockerfile::RawMount& mount : run.mounts) {
-    op.mounts.push_back(MakeMount(mount, inputs));
+    op.mounts.push_back(MakeMount(mount, agents, inputs));
+    if (op.mounts.back().spec.type == MountSpec::Type::kSsh) ++agents;
   }
   op.env = state_.env.AsEnv();
   for (const std::string& proxy : ProxyEnv(context_.options.build_args)) {

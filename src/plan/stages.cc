@@ -32,6 +32,17 @@ Error BlankBase(const Word& image, const dockerfile::Dockerfile& file,
     return error;
   }
   const std::string& name = *expanded.unmatched.begin();
+  for (const dockerfile::Instruction& instruction : file.meta_args) {
+    const auto& arg = std::get<dockerfile::Arg>(instruction.node);
+    for (const auto& declaration : arg.declarations) {
+      if (declaration.name.text != name) continue;
+      error.WithHint(fmt::format(
+          "ARG {0} on line {1} has no default: give it one, or pass "
+          "--build-arg {0}=…",
+          name, instruction.range.begin().line));
+      return error;
+    }
+  }
   for (const dockerfile::Stage& stage : file.stages) {
     for (const dockerfile::Instruction& instruction : stage.instructions) {
       const auto* arg = std::get_if<dockerfile::Arg>(&instruction.node);
