@@ -67,7 +67,7 @@ struct ProcessSpec {
   std::vector<std::string> env;   // exactly this; HOME is added when absent
   std::string cwd = "/";          // made in the container when missing
   UserSpec user;
-  std::string home;               // for HOME when env has none
+  std::string home;  // for HOME when env has none
   store::OverlayMount rootfs;
   bool read_only_rootfs = false;
   std::string hostname;
@@ -75,7 +75,7 @@ struct ProcessSpec {
   NetworkMode network = NetworkMode::kDefault;
   // "name:ip" lines for /etc/hosts.
   std::vector<std::pair<std::string, std::string>> extra_hosts;
-  bool privileged = false;        // --security=insecure
+  bool privileged = false;  // --security=insecure
   std::vector<std::string> cap_add;
   std::vector<std::string> cap_drop;
   bool no_new_privileges = false;
