@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "imgbuild/util/strings.h"
 
+#include "registry/base64.h"
 #include "registry/url.h"
 
 namespace imgbuild::registry {
@@ -43,6 +46,22 @@ HttpResponse SendPatiently(HttpTransport& transport, const HttpRequest& request,
   }
 }
 
+std::string Unescape(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    unsigned value = 0;
+    const char* const end = text.data() + i + 3;
+    if (text[i] == '%' && i + 2 < text.size() &&
+        std::from_chars(text.data() + i + 1, end, value, 16).ptr == end) {
+      out += static_cast<char>(value);
+      i += 2;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
 bool IsRedirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 ||
          status == 308;
@@ -59,10 +78,19 @@ Download DownloadUrl(HttpTransport& transport, const std::string& url,
   };
   auto at = Url::Parse(url);
   if (!at) throw fail("it is not a URL");
+  // User info goes along as a header, so that no message can show it, and to
+  // no other host.
+  const std::string user_info = Unescape(at->user_info);
+  at->user_info.clear();
+  const std::string origin = at->Origin();
   BodySink sink(out);
   for (int redirects = 0; redirects <= kMaxRedirects; ++redirects) {
     HttpRequest request;
     request.url = at->ToString();
+    if (!user_info.empty() && at->Origin() == origin) {
+      request.headers.emplace_back("Authorization",
+                                   "Basic " + Base64Encode(user_info));
+    }
     if (!known.etag.empty()) {
       request.headers.emplace_back("If-None-Match", known.etag);
     }
@@ -79,6 +107,7 @@ Download DownloadUrl(HttpTransport& transport, const std::string& url,
         throw fail("a redirect from https to http");
       }
       at = next;
+      at->user_info.clear();
       continue;
     }
     if (response.status == 304 && !known.empty()) return {true, known};

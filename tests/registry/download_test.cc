@@ -69,6 +69,25 @@ TEST_F(DownloadTest, RedirectsAreFollowed) {
   EXPECT_EQ(Get("http://h.example/a"), "at /b");
 }
 
+TEST_F(DownloadTest, UserInfoGoesToItsOwnHostOnly) {
+  std::vector<std::string> seen;
+  const auto handler = [&](const TestRequest& request) {
+    seen.push_back(request.origin + " " + request.Header("Authorization"));
+    TestResponse response;
+    if (request.origin == "http://h.example") {
+      response.status = 302;
+      response.headers = {{"Location", "http://other.example/x"}};
+    }
+    return response;
+  };
+  transport_.Serve("http://h.example", handler);
+  transport_.Serve("http://other.example", handler);
+  Get("http://user:p%40w@h.example/x");
+  EXPECT_EQ(seen,
+            (std::vector<std::string>{"http://h.example Basic dXNlcjpwQHc=",
+                                      "http://other.example "}));
+}
+
 TEST_F(DownloadTest, Refusals) {
   transport_.Serve("https://s.example", [](const TestRequest&) {
     TestResponse response;
