@@ -159,6 +159,7 @@ int BuildCommand(App& app, const Words& words) {
   if (!args.Parse(words)) return 0;
 
   const Outputs outputs = ReadOutputs(flags);
+  RequireRoot();
   const auto progress =
       MakeProgress(flags.quiet ? "quiet" : flags.progress, stderr);
   // A layer that is fetched or unpacked says so under the plan's steps.

@@ -1,5 +1,8 @@
 // `imgbuild doctor`.
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include "imgbuild/util/error.h"
 
 #include "cli/commands.h"
 
@@ -22,6 +25,14 @@ int DoctorCommand(App& app, const Words& words) {
     }
   }
   return ok ? 0 : 5;
+}
+
+void RequireRoot() {
+  if (::geteuid() == 0) return;
+  throw Error(ErrorCode::kHost, "this needs root")
+      .WithHint(
+          "run it with sudo; building as a plain user is not supported "
+          "yet");
 }
 
 void AddGlobalFlags(Args& args, GlobalOptions& options) {

@@ -97,6 +97,8 @@ const std::vector<Command>& Commands() {
       {"inspect", InspectCommand, "show an image as JSON"},
       {"tag", TagCommand, "give an image another name"},
       {"rmi", RmiCommand, "remove images or names"},
+      {"login", LoginCommand, "keep credentials for a registry"},
+      {"logout", LogoutCommand, "forget them"},
       {"doctor", DoctorCommand, "tell what this host can do"},
   };
   return commands;

@@ -64,6 +64,7 @@ int PullCommand(App& app, const Words& words) {
   if (!args.Parse(words)) return 0;
 
   const oci::Reference typed = oci::Reference::Parse(name);
+  RequireRoot();
   const oci::Reference reference = typed.WithDefaultTag();
   const oci::Platform wanted =
       platform.empty() ? oci::Platform::Host() : oci::Platform::Parse(platform);

@@ -169,6 +169,7 @@ int RunCommand(App& app, const Words& words) {
           .WithHint("usage: imgbuild run [OPTIONS] IMAGE [COMMAND…]");
     }
     const container::RunOptions options = ToOptions(flags);
+    RequireRoot();
     const store::ImageRecord image = FindOrPull(app, flags);
     std::fflush(stdout);
     const exec::ExitResult result =
