@@ -190,7 +190,7 @@ std::optional<std::string> Authenticator::CredentialsUsed(
 }
 
 bool Authenticator::Answer(const AuthTarget& target,
-                           const HttpResponse& response,
+                           const HttpResponse& response, bool sent_before,
                            const CancelToken& cancel) {
   const std::vector<Challenge> challenges = ParseChallenges(response.headers);
   const auto find = [&challenges](std::string_view scheme) -> const Challenge* {
@@ -205,9 +205,8 @@ bool Authenticator::Answer(const AuthTarget& target,
   const Challenge* bearer = find("bearer");
   if (bearer != nullptr && bearer->params.contains("realm")) {
     if (credentials && !credentials->registry_token.empty()) {
-      const bool is_new = origin.scheme != "bearer";
       origin.scheme = "bearer";
-      return is_new;
+      return !sent_before;
     }
     origin.scheme = "bearer";
     origin.realm = bearer->params.at("realm");
@@ -225,10 +224,10 @@ bool Authenticator::Answer(const AuthTarget& target,
   }
   if (find("basic") != nullptr && credentials &&
       credentials->identity_token.empty()) {
-    // The same pair again would be refused again.
-    const bool is_new = origin.scheme != "basic";
+    // The same pair again would be refused again. Whether this request had it
+    // is the question, not whether another one brought it in meanwhile.
     origin.scheme = "basic";
-    return is_new;
+    return !sent_before;
   }
   return false;
 }

@@ -56,10 +56,12 @@ class Authenticator {
   // The Authorization header to begin with: what this origin wanted last time.
   std::optional<std::string> HeaderFor(const AuthTarget& target,
                                        const CancelToken& cancel);
-  // After a 401: true when HeaderFor() now has something new to offer. Throws
-  // when a token server refuses.
+  // After a 401: true when HeaderFor() now has something to offer that the
+  // refused request did not have. `sent_before`: whether it carried an
+  // Authorization header; of several requests at once only the first may have
+  // gone without. Throws when a token server refuses.
   bool Answer(const AuthTarget& target, const HttpResponse& response,
-              const CancelToken& cancel);
+              bool sent_before, const CancelToken& cancel);
   // True when the last answer used credentials: "refused" and "required" are
   // different errors. The text says where they are from.
   std::optional<std::string> CredentialsUsed(const AuthTarget& target);

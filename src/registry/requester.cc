@@ -60,7 +60,7 @@ AuthTarget Requester::TargetFor(const Call& call, const Url& url) const {
 
 HttpResponse Requester::Send(const Call& call, const Url& url,
                              const AuthTarget& target, std::string* body,
-                             const CancelToken& cancel) {
+                             bool* sent_auth, const CancelToken& cancel) {
   HttpRequest request;
   request.method = call.method;
   Url plain = url;
@@ -77,6 +77,7 @@ HttpResponse Requester::Send(const Call& call, const Url& url,
   if (call.with_auth) {
     if (auto header = authenticator_.HeaderFor(target, cancel)) {
       request.headers.emplace_back("Authorization", std::move(*header));
+      *sent_auth = true;
     }
   }
   return transport_.Send(request, call.sink, body, cancel);
@@ -121,14 +122,15 @@ Reply Requester::Once(const Call& call, const CancelToken& cancel) {
   for (int redirects = 0;;) {
     const AuthTarget target = TargetFor(call, *url);
     Reply reply;
-    reply.response = Send(call, *url, target, &reply.body, cancel);
+    bool sent_auth = false;
+    reply.response = Send(call, *url, target, &reply.body, &sent_auth, cancel);
     reply.url = *url;
     ShowWarnings(call, reply.response);
     // A body that was streamed away cannot be sent again from here: uploads
     // begin with a small request that settles the question of who we are.
     if (reply.response.status == 401 && call.with_auth &&
         challenged.insert(url->Origin()).second &&
-        authenticator_.Answer(target, reply.response, cancel)) {
+        authenticator_.Answer(target, reply.response, sent_auth, cancel)) {
       if (call.body_reader == nullptr) continue;
     }
     if (IsRedirect(reply.response.status) &&

@@ -64,8 +64,10 @@ class Requester {
 
  private:
   AuthTarget TargetFor(const Call& call, const Url& url) const;
+  // *sent_auth: whether the request carried credentials.
   HttpResponse Send(const Call& call, const Url& url, const AuthTarget& target,
-                    std::string* body, const CancelToken& cancel);
+                    std::string* body, bool* sent_auth,
+                    const CancelToken& cancel);
   Url NextUrl(const Call& call, const Url& url,
               const HttpResponse& response) const;
   void ShowWarnings(const Call& call, const HttpResponse& response);

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <latch>
 
 #include "imgbuild/util/error.h"
 
@@ -98,6 +100,28 @@ TEST_F(PushTest, WithoutATagByDigestOnly) {
   PushTo("other.example/x/y");
   EXPECT_EQ(other_.Manifest("x/y", digest_), home_.Manifest("a/b", "t"));
   EXPECT_EQ(other_.Manifest("x/y", "latest"), "");
+}
+
+// Layer and config go at the same time: both first requests are refused for
+// want of credentials, and both must come again with them.
+TEST_F(PushTest, RequestsSideBySideAllLogIn) {
+  transfer_.EnsureBlobs(LayersOf(*image_));
+  other_.auth = FakeRegistry::Auth::kBasic;
+  std::latch both(2);
+  std::atomic<int> anonymous{0};
+  transport_.Serve(
+      "https://other.example", [&](const testing::TestRequest& request) {
+        const auto response = other_.Handle(request);
+        if (request.Header("Authorization").empty() && anonymous++ < 2) {
+          both.arrive_and_wait();
+        }
+        return response;
+      });
+  under_test_.credentials.by_host["other.example"] = {
+      other_.username, other_.password, "", "", "a test"};
+  PushTo("other.example/x/y:1");
+  EXPECT_EQ(anonymous, 2);
+  EXPECT_EQ(other_.Manifest("x/y", "1"), home_.Manifest("a/b", "t"));
 }
 
 TEST_F(PushTest, AManifestThatIsGoneIsNamed) {
