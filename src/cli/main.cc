@@ -53,7 +53,32 @@ void PrintHelp() {
   std::fputs(text.c_str(), stdout);
 }
 
-int Dispatch(App& app, const Words& words) {
+// `imgbuild --root DIR build .`: the flags of every command may also stand
+// before its name. They are put after it, where the command reads them.
+Words CommandFirst(const Words& words) {
+  size_t i = 0;
+  while (i < words.size()) {
+    const std::string flag = words[i].substr(0, words[i].find('='));
+    if (flag != "--root" && flag != "--runtime" &&
+        flag != "--insecure-registry") {
+      break;
+    }
+    i += words[i].find('=') == std::string::npos ? 2 : 1;
+  }
+  if (i == 0 || i >= words.size()) return words;
+  for (const Command& command : Commands()) {
+    if (words[i] != command.name) continue;
+    const auto at = words.begin() + static_cast<std::ptrdiff_t>(i);
+    Words out = {*at};
+    out.insert(out.end(), words.begin(), at);
+    out.insert(out.end(), at + 1, words.end());
+    return out;
+  }
+  return words;
+}
+
+int Dispatch(App& app, const Words& all_words) {
+  const Words words = CommandFirst(all_words);
   if (words.empty() || words[0] == "--help" || words[0] == "-h" ||
       words[0] == "help") {
     PrintHelp();
