@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "imgbuild/dockerfile/directives.h"
 #include "imgbuild/dockerfile/parser.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
@@ -230,29 +231,28 @@ void WarnUnusedArgs(PlanContext& context) {
   }
 }
 
-// docker/dockerfile of any version is what we are; anything else we are not.
-void CheckSyntax(const dockerfile::Dockerfile& file) {
-  for (const dockerfile::Directive& directive : file.directives) {
-    if (directive.name != "syntax") continue;
-    std::string name(Trim(directive.value));
-    name = name.substr(0, name.find_first_of(" \t"));
-    if (name == "dockerfile.v0") continue;
-    const auto reference = oci::Reference::TryParse(name);
-    if (reference) {
-      const std::string repository = reference->repository().Familiar();
-      if (repository == "docker/dockerfile" ||
-          repository == "docker/dockerfile-upstream" ||
-          reference->repository().path().ends_with("/docker/dockerfile") ||
-          reference->repository().path() == "docker/dockerfile") {
-        continue;
-      }
-    }
-    Error error(ErrorCode::kDockerfile,
-                fmt::format("unsupported frontend {}", Quoted(name)));
-    throw error.At(directive.range)
+// `error=true` asks that a build fail where a check finds something. There are
+// no checks yet, so the promise cannot be kept, unless all are skipped; the
+// build argument takes the directive's place.
+void RefuseUnkeptChecks(const dockerfile::Dockerfile& file,
+                        const PlanOptions& options) {
+  const auto refuse = [](const dockerfile::Word& value) {
+    const dockerfile::CheckOptions check = dockerfile::ParseCheckOptions(value);
+    if (!check.error || check.skip_all) return;
+    Error error(ErrorCode::kDockerfile, "check=error=true is not supported");
+    throw error.At(value.range)
         .WithHint(
-            "imgbuild reads docker/dockerfile itself and runs no other "
-            "frontend; remove the line or name docker/dockerfile");
+            "no checks are made yet; build with --build-arg "
+            "BUILDKIT_DOCKERFILE_CHECK=skip=all to build without them");
+  };
+  const auto given = options.build_args.find("BUILDKIT_DOCKERFILE_CHECK");
+  if (given != options.build_args.end()) {
+    if (!given->second.empty()) refuse({given->second, {}});
+    return;
+  }
+  for (const dockerfile::Directive& directive : file.directives) {
+    if (directive.name == "check")
+      refuse(dockerfile::DirectiveValue(directive));
   }
 }
 
@@ -408,7 +408,7 @@ std::string StepText(const dockerfile::Instruction& instruction) {
 
 BuildGraph Plan(const dockerfile::Dockerfile& file, const PlanOptions& options,
                 ImageResolver& resolver) {
-  CheckSyntax(file);
+  RefuseUnkeptChecks(file, options);
   BuildGraph graph;
   graph.platform = options.target_platform;
   const GlobalArgs globals(file, options, TargetStageName(file, options));
