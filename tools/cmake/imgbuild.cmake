@@ -42,18 +42,23 @@ function(imgbuild_module name)
                                          PRIVATE ${M_PRIVATE})
 endfunction()
 
-# imgbuild_test(NAME SOURCES ... [DEPS module...] [LIBS lib...] [LABELS ...])
-# One GoogleTest binary a module; every TEST is a CTest case of its own.
+# imgbuild_test(NAME SOURCES ... [TESTDATA source...] [DEPS module...]
+#               [LIBS lib...] [LABELS ...])
+# One GoogleTest binary a module; every TEST is a CTest case of its own. The
+# sources named under TESTDATA are told where testdata/ is; the others are not,
+# so that a compiler cache can serve them to another clone.
 function(imgbuild_test name)
-  cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;DEPS;LIBS;LABELS" ${ARGN})
+  cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;TESTDATA;DEPS;LIBS;LABELS" ${ARGN})
   if(NOT BUILD_TESTING)
     return()
   endif()
   add_executable(${name} ${T_SOURCES})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src
                                              ${PROJECT_SOURCE_DIR}/tests)
-  target_compile_definitions(
-    ${name} PRIVATE IMGBUILD_TESTDATA="${PROJECT_SOURCE_DIR}/testdata")
+  set_source_files_properties(
+    ${T_TESTDATA}
+    PROPERTIES COMPILE_DEFINITIONS
+               IMGBUILD_TESTDATA="${PROJECT_SOURCE_DIR}/testdata")
   target_link_libraries(${name} PRIVATE imgbuild_settings GTest::gmock
                                         GTest::gtest_main ${T_LIBS})
   foreach(dep IN LISTS T_DEPS)
