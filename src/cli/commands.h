@@ -27,10 +27,12 @@ int LogoutCommand(App& app, const Words& words);
 int DoctorCommand(App& app, const Words& words);
 
 struct Command {
+  const char* group;  // the heading it stands under in --help
   const char* name;
   int (*run)(App& app, const Words& words);
   const char* summary;
 };
+// Those of one group stand together, in the order of --help.
 const std::vector<Command>& Commands();
 
 // Throws Error(kHost) at the start of what would fail half-way without root:

@@ -1,11 +1,14 @@
 // The composition root: which command, with which words; the only place that
 // turns an Error into an exit status.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <string>
+#include <string_view>
 
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
@@ -39,11 +42,14 @@ void PrintHelp() {
       "Usage: imgbuild [build] [OPTIONS] PATH\n"
       "       imgbuild COMMAND [OPTIONS] …\n\n"
       "Builds images from Dockerfiles whose inputs are pinned by digest, and\n"
-      "keeps, runs and removes them by tag or by digest.\n\nCommands:\n";
+      "keeps, runs and removes them by tag or by digest.\n";
+  const char* group = "";
   for (const Command& command : Commands()) {
-    text += std::string("  ") + command.name +
-            std::string(10 - std::string(command.name).size(), ' ') +
-            command.summary + "\n";
+    if (std::string_view(group) != command.group) {
+      group = command.group;
+      text += std::string("\n") + group + ":\n";
+    }
+    text += fmt::format("  {:<10}{}\n", command.name, command.summary);
   }
   text +=
       "\nimgbuild COMMAND --help tells the options of a command.\n\n"
@@ -110,24 +116,6 @@ int Dispatch(App& app, const Words& all_words) {
 }
 
 }  // namespace
-
-const std::vector<Command>& Commands() {
-  static const std::vector<Command> commands = {
-      {"build", BuildCommand, "build an image from a Dockerfile"},
-      {"plan", PlanCommand, "show what a build would do, and its cache keys"},
-      {"pull", PullCommand, "fetch an image from a registry"},
-      {"push", PushCommand, "send an image to its registry"},
-      {"run", RunCommand, "run a command in an image"},
-      {"images", ImagesCommand, "list the images of the store"},
-      {"inspect", InspectCommand, "show an image as JSON"},
-      {"tag", TagCommand, "give an image another name"},
-      {"rmi", RmiCommand, "remove images or names"},
-      {"login", LoginCommand, "keep credentials for a registry"},
-      {"logout", LogoutCommand, "forget them"},
-      {"doctor", DoctorCommand, "tell what this host can do"},
-  };
-  return commands;
-}
 
 }  // namespace imgbuild::cli
 

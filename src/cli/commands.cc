@@ -1,0 +1,33 @@
+#include "cli/commands.h"
+
+namespace imgbuild::cli {
+namespace {
+
+constexpr char kBuild[] = "Build";
+constexpr char kImages[] = "Images";
+constexpr char kContainers[] = "Containers";
+constexpr char kRegistries[] = "Registries";
+constexpr char kHost[] = "This host";
+
+}  // namespace
+
+const std::vector<Command>& Commands() {
+  static const std::vector<Command> commands = {
+      {kBuild, "build", BuildCommand, "build an image from a Dockerfile"},
+      {kBuild, "plan", PlanCommand,
+       "show what a build would do, and its cache keys"},
+      {kImages, "images", ImagesCommand, "list the images of the store"},
+      {kImages, "inspect", InspectCommand, "show an image as JSON"},
+      {kImages, "tag", TagCommand, "give an image another name"},
+      {kImages, "rmi", RmiCommand, "remove images or names"},
+      {kContainers, "run", RunCommand, "run a command in an image"},
+      {kRegistries, "pull", PullCommand, "fetch an image from a registry"},
+      {kRegistries, "push", PushCommand, "send an image to its registry"},
+      {kRegistries, "login", LoginCommand, "keep credentials for a registry"},
+      {kRegistries, "logout", LogoutCommand, "forget them"},
+      {kHost, "doctor", DoctorCommand, "tell what this host can do"},
+  };
+  return commands;
+}
+
+}  // namespace imgbuild::cli
