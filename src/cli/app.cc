@@ -6,6 +6,13 @@
 #include "cli/version.h"
 
 namespace imgbuild::cli {
+namespace {
+
+void Warn(const std::string& text) {
+  std::fprintf(stderr, "warning: %s\n", text.c_str());
+}
+
+}  // namespace
 
 App::~App() = default;
 
@@ -28,22 +35,29 @@ store::Store& App::store() {
   return *store_;
 }
 
-registry::Client& App::client() {
-  if (!client_) {
-    const auto warn = [](const std::string& text) {
-      std::fprintf(stderr, "warning: %s\n", text.c_str());
-    };
-    transport_ =
-        registry::NewCurlTransport(std::string("imgbuild/") + kVersion);
+registry::HostConfig& App::hosts() {
+  if (!hosts_) {
     registry::HostsOptions hosts;
     hosts.insecure_registries = options.insecure_registries;
     hosts_ = registry::LoadHostConfig(hosts);
-    credentials_ = registry::NewCredentialFiles(warn);
+  }
+  return *hosts_;
+}
+
+registry::CredentialSource& App::credentials() {
+  if (!credentials_) credentials_ = registry::NewCredentialFiles(Warn);
+  return *credentials_;
+}
+
+registry::Client& App::client() {
+  if (!client_) {
+    transport_ =
+        registry::NewCurlTransport(std::string("imgbuild/") + kVersion);
     registry::ClientOptions client_options;
-    client_options.warn = warn;
+    client_options.warn = Warn;
     client_options.trusted_realms =
         registry::TrustedRealms(registry::ProcessEnvironment());
-    client_ = registry::NewClient(*transport_, *hosts_, *credentials_,
+    client_ = registry::NewClient(*transport_, hosts(), credentials(),
                                   SystemClock(), client_options);
   }
   return *client_;

@@ -37,6 +37,8 @@ class App {
 
   store::Store& store();
   registry::Client& client();
+  registry::HostConfig& hosts();
+  registry::CredentialSource& credentials();
   transfer::Transfer& transfer();
   exec::Executor& executor();
   build::Fetcher& fetcher();

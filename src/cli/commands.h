@@ -22,6 +22,8 @@ int ImagesCommand(App& app, const Words& words);
 int RmiCommand(App& app, const Words& words);
 int TagCommand(App& app, const Words& words);
 int InspectCommand(App& app, const Words& words);
+int ResolveCommand(App& app, const Words& words);
+int ConfigCommand(App& app, const Words& words);
 int LoginCommand(App& app, const Words& words);
 int LogoutCommand(App& app, const Words& words);
 int DoctorCommand(App& app, const Words& words);
@@ -38,6 +40,9 @@ const std::vector<Command>& Commands();
 // Throws Error(kHost) at the start of what would fail half-way without root:
 // unpacking layers and running steps. Root of a user namespace will do.
 void RequireRoot();
+
+// Refuses a --format that is neither "plain" nor "json".
+void CheckFormat(const std::string& format);
 
 // --root, --insecure-registry, --runtime.
 void AddGlobalFlags(Args& args, GlobalOptions& options);

@@ -57,6 +57,13 @@ std::optional<Credentials> ParseEntry(const Json& entry,
   return out;
 }
 
+// The entry `key` of the table `table`.
+std::string RuleOf(const std::string& source, std::string_view text,
+                   const std::string& table, const std::string& key) {
+  return table + " " + Quoted(key) + " in " +
+         PlaceOf(source, text, "\"" + key + "\"", "\"" + table + "\"");
+}
+
 bool IsDockerHub(const std::string& domain) {
   return domain == "docker.io" || domain == "index.docker.io" ||
          domain == "registry-1.docker.io";
@@ -88,6 +95,7 @@ class CredentialFiles : public CredentialSource {
     if (!value || value->empty()) return std::nullopt;
     Credentials out;
     out.source = "$" + name;
+    out.rule = out.source;
     if (SplitPair(*value, &out)) return out;
     Warn("$" + name + " is ignored: it is not of the form user:password");
     return std::nullopt;
@@ -101,7 +109,7 @@ class CredentialFiles : public CredentialSource {
       if (helper == file.helpers.end()) continue;
       if (auto found = FromHelper(helper->second, repository)) return found;
     }
-    if (!file.store.empty()) {
+    if (!file.store.name.empty()) {
       if (auto found = FromHelper(file.store, repository)) return found;
     }
     for (const std::string& key : keys) {
@@ -111,10 +119,12 @@ class CredentialFiles : public CredentialSource {
     return std::nullopt;
   }
 
-  std::optional<Credentials> FromHelper(const std::string& helper,
+  std::optional<Credentials> FromHelper(const NamedHelper& helper,
                                         const oci::Repository& repository) {
     try {
-      return HelperGet(helper, ServerName(repository.domain()));
+      auto found = HelperGet(helper.name, ServerName(repository.domain()));
+      if (found) found->rule = helper.rule;
+      return found;
     } catch (const Error& error) {
       Warn(error.message() + "; going on without credentials for " +
            repository.domain());
@@ -249,6 +259,7 @@ AuthFile ParseAuthFile(std::string_view text, const std::string& source) {
       auths != json.end() && auths->is_object()) {
     for (const auto& [key, entry] : auths->items()) {
       if (auto parsed = ParseEntry(entry, source)) {
+        parsed->rule = RuleOf(source, text, "auths", key);
         file.auths.emplace(NormaliseAuthKey(key), std::move(*parsed));
       }
     }
@@ -257,11 +268,15 @@ AuthFile ParseAuthFile(std::string_view text, const std::string& source) {
       helpers != json.end() && helpers->is_object()) {
     for (const auto& [key, helper] : helpers->items()) {
       if (helper.is_string() && !helper.get_ref<const std::string&>().empty()) {
-        file.helpers.emplace(NormaliseAuthKey(key), helper.get<std::string>());
+        file.helpers.emplace(
+            NormaliseAuthKey(key),
+            NamedHelper{helper.get<std::string>(),
+                        RuleOf(source, text, "credHelpers", key)});
       }
     }
   }
-  file.store = StringAt(json, "credsStore");
+  file.store = {StringAt(json, "credsStore"),
+                "credsStore in " + PlaceOf(source, text, "\"credsStore\"")};
   return file;
 }
 

@@ -12,10 +12,14 @@
 
 namespace imgbuild::registry {
 
+struct NamedHelper {
+  std::string name;  // of docker-credential-NAME
+  std::string rule;  // what names it, with FILE:LINE
+};
 struct AuthFile {
   std::map<std::string, Credentials> auths;    // by normalised key
-  std::map<std::string, std::string> helpers;  // credHelpers
-  std::string store;                           // credsStore
+  std::map<std::string, NamedHelper> helpers;  // credHelpers
+  NamedHelper store;                           // credsStore
 };
 // Throws Error(kHost) without quoting the text. Unknown keys are ignored; an
 // entry that cannot be understood is left out.

@@ -68,8 +68,10 @@ class FileHostConfig : public HostConfig {
  public:
   explicit FileHostConfig(const HostsOptions& options)
       : certs_dirs_(options.certs_dirs.empty() ? StandardCertsDirs()
-                                               : options.certs_dirs),
-        insecure_(options.insecure_registries) {
+                                               : options.certs_dirs) {
+    for (const std::string& entry : options.insecure_registries) {
+      insecure_.push_back({entry, "--insecure-registry"});
+    }
     const std::vector<std::string> files = options.registries_conf.empty()
                                                ? StandardRegistriesConf()
                                                : options.registries_conf;
@@ -86,10 +88,14 @@ class FileHostConfig : public HostConfig {
       if (const auto text = ReadConfig(file)) {
         const DaemonJson daemon = ParseDaemonJson(*text, file);
         for (const std::string& mirror : daemon.mirrors) {
-          hub_mirrors_.emplace_back(mirror, file);
+          hub_mirrors_.push_back(
+              {mirror, PlaceOf(file, *text, "\"" + mirror + "\"",
+                               "\"registry-mirrors\"")});
         }
-        insecure_.insert(insecure_.end(), daemon.insecure.begin(),
-                         daemon.insecure.end());
+        for (const std::string& entry : daemon.insecure) {
+          insecure_.push_back({entry, PlaceOf(file, *text, "\"" + entry + "\"",
+                                              "\"insecure-registries\"")});
+        }
       }
     }
   }
@@ -100,7 +106,7 @@ class FileHostConfig : public HostConfig {
     const RegistryRule* rule = FindRule(rules_, name);
     if (rule != nullptr && rule->blocked) {
       throw Error(ErrorCode::kPolicy, "registry " + Quoted(rule->prefix) +
-                                          " is blocked by " + rule->file);
+                                          " is blocked by " + At(*rule));
     }
     std::vector<Endpoint> out;
     if (rule != nullptr) {
@@ -109,9 +115,9 @@ class FileHostConfig : public HostConfig {
                                      : MirrorRule::Use::kDigestOnly)) {
           continue;
         }
-        Endpoint endpoint =
-            EndpointAt(RewriteName(*rule, mirror.location, name),
-                       mirror.insecure, "mirror in " + rule->file);
+        Endpoint endpoint = EndpointAt(
+            RewriteName(*rule, mirror.location, name), mirror.insecure,
+            "mirror in " + At(rule->file, mirror.line));
         endpoint.is_mirror = true;
         out.push_back(std::move(endpoint));
       }
@@ -122,17 +128,37 @@ class FileHostConfig : public HostConfig {
     out.push_back(EndpointAt(
         rule != nullptr ? RewriteName(*rule, rule->location, name) : name,
         rule != nullptr && rule->insecure,
-        rule != nullptr ? "registry in " + rule->file : ""));
+        rule != nullptr ? "registry in " + At(*rule) : "default"));
     return out;
   }
 
   TlsOptions TlsFor(const std::string& host_port) override {
     TlsOptions tls = Certs(host_port).first;
-    tls.skip_verify = IsInsecureHost(insecure_, host_port);
+    tls.skip_verify = !InsecureBy(host_port).empty();
     return tls;
   }
 
  private:
+  // Something that a file or a flag says.
+  struct Said {
+    std::string text;
+    std::string where;
+  };
+  static std::string At(const std::string& file, unsigned line) {
+    return file + ":" + std::to_string(line);
+  }
+  static std::string At(const RegistryRule& rule) {
+    return At(rule.file, rule.line);
+  }
+
+  // Who says that the host is insecure; "" when nobody does.
+  std::string InsecureBy(const std::string& host_port) const {
+    for (const Said& entry : insecure_) {
+      if (IsInsecureHost(entry.text, host_port)) return entry.where;
+    }
+    return "";
+  }
+
   static std::optional<std::string> ReadConfig(const std::string& file) {
     return ReadUserFile(file, kMaxConfigFile);
   }
@@ -156,29 +182,26 @@ class FileHostConfig : public HostConfig {
     const auto url = Url::Parse("https://" + host);
     // A loopback registry with certificates of its own is taken at its word.
     const bool loopback = url && IsLoopbackHost(url->host) && place.empty();
+    const std::string said = InsecureBy(host);
     endpoint.base_url = "https://" + host;
     endpoint.path_prefix = at.path();
-    endpoint.insecure = insecure || loopback || IsInsecureHost(insecure_, host);
+    endpoint.insecure = insecure || loopback || !said.empty();
     endpoint.tls = tls;
     endpoint.tls.skip_verify = endpoint.insecure;
     endpoint.rule = rule;
-    const auto add = [&endpoint](const std::string& text) {
-      endpoint.rule += (endpoint.rule.empty() ? "" : ", ") + text;
-    };
-    if (!place.empty()) add("certificates in " + place);
-    if (loopback) {
-      add("loopback: plain http allowed");
-    } else if (endpoint.insecure) {
-      add("insecure");
+    if (!place.empty()) endpoint.trust = "certificates in " + place;
+    if (endpoint.insecure) {
+      endpoint.trust = insecure       ? "insecure: " + rule
+                       : said.empty() ? "insecure: a loopback address"
+                                      : "insecure: " + said;
     }
-    if (endpoint.rule.empty()) endpoint.rule = "default";
     return endpoint;
   }
 
   // Docker's registry-mirrors are URLs, and for the Hub only.
   void AddHubMirrors(const oci::Repository& repository,
                      std::vector<Endpoint>* out) {
-    for (const auto& [text, file] : hub_mirrors_) {
+    for (const auto& [text, where] : hub_mirrors_) {
       const auto url = Url::Parse(text);
       if (!url) continue;
       Endpoint endpoint;
@@ -189,15 +212,21 @@ class FileHostConfig : public HostConfig {
       endpoint.tls = TlsFor(url->HostPort());
       endpoint.insecure = endpoint.tls.skip_verify;
       endpoint.is_mirror = true;
-      endpoint.rule = "registry-mirrors in " + file;
+      endpoint.rule = "registry-mirrors in " + where;
+      if (endpoint.insecure) {
+        endpoint.trust = "insecure: " + InsecureBy(url->HostPort());
+      } else if (const auto& place = Certs(url->HostPort()).second;
+                 !place.empty()) {
+        endpoint.trust = "certificates in " + place;
+      }
       out->push_back(std::move(endpoint));
     }
   }
 
   const std::vector<std::string> certs_dirs_;
-  std::vector<std::string> insecure_;
+  std::vector<Said> insecure_;
   std::vector<RegistryRule> rules_;
-  std::vector<std::pair<std::string, std::string>> hub_mirrors_;
+  std::vector<Said> hub_mirrors_;
   std::mutex mutex_;
   std::map<std::string, std::pair<TlsOptions, std::string>> certs_;
 };
@@ -271,18 +300,14 @@ TlsOptions LoadCerts(const std::vector<std::string>& directories,
   return tls;
 }
 
-bool IsInsecureHost(const std::vector<std::string>& entries,
-                    std::string_view host_port) {
+bool IsInsecureHost(std::string_view entry, std::string_view host_port) {
   const auto url = Url::Parse("https://" + std::string(host_port));
   if (!url) return false;
-  return std::any_of(entries.begin(), entries.end(),
-                     [&](const std::string& entry) {
-                       if (entry.find('/') != std::string::npos) {
-                         return InNetwork(url->host, entry);
-                       }
-                       const std::string plain = ToLower(entry);
-                       return plain == url->host || plain == url->HostPort();
-                     });
+  if (entry.find('/') != std::string_view::npos) {
+    return InNetwork(url->host, entry);
+  }
+  const std::string plain = ToLower(entry);
+  return plain == url->host || plain == url->HostPort();
 }
 
 std::unique_ptr<HostConfig> LoadHostConfig(const HostsOptions& options) {

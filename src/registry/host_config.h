@@ -23,10 +23,9 @@ DaemonJson ParseDaemonJson(std::string_view text, const std::string& file);
 TlsOptions LoadCerts(const std::vector<std::string>& directories,
                      const std::string& host_port, std::string* found);
 
-// True when `host_port` is one of `entries`: "host", "host:port", "host" for
-// every port, or a network "10.0.0.0/8".
-bool IsInsecureHost(const std::vector<std::string>& entries,
-                    std::string_view host_port);
+// Whether `entry` means `host_port`: it is "host:port", "host" for every port,
+// or a network "10.0.0.0/8".
+bool IsInsecureHost(std::string_view entry, std::string_view host_port);
 
 }  // namespace imgbuild::registry
 

@@ -59,6 +59,7 @@ MirrorRule ParseMirror(const toml::table& table, bool digest_only,
   if (mirror.location.empty()) {
     throw Bad(file, table.source(), "a mirror without a location");
   }
+  mirror.line = table.source().begin.line;
   mirror.insecure = BoolOf(table, "insecure", file);
   const std::string use = StringOf(table, "pull-from-mirror", file);
   if (use == "digest-only" || (use.empty() && digest_only)) {
@@ -74,6 +75,7 @@ MirrorRule ParseMirror(const toml::table& table, bool digest_only,
 RegistryRule ParseRule(const toml::table& table, const std::string& file) {
   RegistryRule rule;
   rule.file = file;
+  rule.line = table.source().begin.line;
   rule.prefix = LocationOf(table, "prefix", file);
   rule.location = LocationOf(table, "location", file);
   if (rule.prefix.empty()) rule.prefix = rule.location;

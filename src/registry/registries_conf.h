@@ -15,6 +15,7 @@ struct MirrorRule {
   std::string location;
   bool insecure = false;
   Use use = Use::kAll;
+  unsigned line = 0;
   bool operator==(const MirrorRule&) const = default;
 };
 
@@ -25,6 +26,7 @@ struct RegistryRule {
   bool blocked = false;
   std::vector<MirrorRule> mirrors;
   std::string file;
+  unsigned line = 0;
   bool operator==(const RegistryRule&) const = default;
 };
 

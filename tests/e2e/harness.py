@@ -20,6 +20,7 @@ import tarfile
 import tempfile
 import time
 import unittest
+import urllib.request
 
 IMGBUILD = os.environ.get("IMGBUILD") or str(
     pathlib.Path(__file__).resolve().parents[2] / "build" / "imgbuild")
@@ -83,6 +84,14 @@ class Registry:
         hexa = digest.split(":")[1]
         return pathlib.Path(self.dir, "data/docker/registry/v2/blobs/sha256",
                             hexa[:2], hexa, "data")
+
+    def put_manifest(self, name, tag, media_type, data):
+        """Stores a manifest or index as it is; returns its digest."""
+        request = urllib.request.Request(
+            f"http://{self.address}/v2/{name}/manifests/{tag}", data=data,
+            method="PUT", headers={"Content-Type": media_type})
+        with urllib.request.urlopen(request, timeout=SECONDS):
+            return digest_of(data)
 
     def push(self, layout, name):
         """Pushes the OCI layout directory as NAME:1; returns its digest."""

@@ -31,6 +31,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   Base64Decode(text);
   NormaliseAuthKey(text);
-  IsInsecureHost({text}, "10.0.0.1:5000");
+  IsInsecureHost(text, "10.0.0.1:5000");
   return 0;
 }

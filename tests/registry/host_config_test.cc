@@ -96,7 +96,7 @@ blocked = true
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kPolicy);
     EXPECT_EQ(error.message(), "registry \"bad.example\" is blocked by " +
-                                   options.registries_conf[0]);
+                                   options.registries_conf[0] + ":12");
   }
 }
 
@@ -126,7 +126,8 @@ TEST_F(HostConfigTest, Certificates) {
   EXPECT_EQ(endpoint.tls.client_cert_file, place + "/client.cert");
   EXPECT_EQ(endpoint.tls.client_key_file, place + "/client.key");
   EXPECT_FALSE(endpoint.tls.skip_verify);
-  EXPECT_EQ(endpoint.rule, "certificates in " + place);
+  EXPECT_EQ(endpoint.rule, "default");
+  EXPECT_EQ(endpoint.trust, "certificates in " + place);
 }
 
 TEST_F(HostConfigTest, LoopbackWithCertificatesIsVerified) {
@@ -139,6 +140,58 @@ TEST_F(HostConfigTest, HalfAPairIsAnError) {
   EXPECT_THROW(Show(Options(), "h.example/a"), Error);
   Write("certs.d/g.example/client.key", "x");
   EXPECT_THROW(Show(Options(), "g.example/a"), Error);
+}
+
+// What `config show` tells: the file and line of each decision.
+TEST_F(HostConfigTest, RulesNameTheirPlaces) {
+  HostsOptions options = Options();
+  options.insecure_registries = {"flag.example"};
+  options.registries_conf = {Write("r.conf", R"([[registry]]
+prefix = "docker.io"
+[[registry.mirror]]
+location = "m.example"
+insecure = true
+
+[[registry]]
+prefix = "moved.example"
+location = "new.example"
+)")};
+  options.daemon_json = {Write("daemon.json", R"({
+  "insecure-registries": ["m.example:1",
+                          "file.example"]
+})")};
+  const std::string conf = options.registries_conf[0];
+  const struct {
+    const char* name;
+    std::string rules;
+  } cases[] = {
+      {"alpine", "mirror in " + conf + ":3; insecure: mirror in " + conf +
+                     ":3 | registry in " + conf + ":1; "},
+      {"moved.example/a", "registry in " + conf + ":7; "},
+      {"flag.example/a", "default; insecure: --insecure-registry"},
+      {"file.example/a", "default; insecure: " + options.daemon_json[0] + ":3"},
+      {"localhost:5000/a", "default; insecure: a loopback address"},
+  };
+  for (const auto& c : cases) {
+    std::string rules;
+    for (const Endpoint& endpoint : LoadHostConfig(options)->EndpointsFor(
+             oci::Repository::Parse(c.name), false)) {
+      if (!rules.empty()) rules += " | ";
+      rules += endpoint.rule + "; " + endpoint.trust;
+    }
+    EXPECT_EQ(rules, c.rules) << c.name;
+  }
+}
+
+TEST_F(HostConfigTest, HubMirrorsNameTheirLine) {
+  HostsOptions options = Options();
+  options.daemon_json = {Write("daemon.json",
+                               "{\n\"registry-mirrors\": [\n"
+                               "  \"https://n.example/p\"]}\n")};
+  EXPECT_EQ(LoadHostConfig(options)
+                ->EndpointsFor(oci::Repository::Parse("alpine"), true)[0]
+                .rule,
+            "registry-mirrors in " + options.daemon_json[0] + ":3");
 }
 
 TEST_F(HostConfigTest, BrokenFilesAreNamed) {

@@ -32,9 +32,10 @@ blocked = true
   EXPECT_TRUE(rules[0].insecure);
   ASSERT_EQ(rules[0].mirrors.size(), 2U);
   EXPECT_EQ(rules[0].mirrors[0], (MirrorRule{"m1.example:5000/x", true,
-                                             MirrorRule::Use::kDigestOnly}));
+                                             MirrorRule::Use::kDigestOnly, 8}));
   EXPECT_EQ(rules[0].mirrors[1],
-            (MirrorRule{"m2.example", false, MirrorRule::Use::kTagOnly}));
+            (MirrorRule{"m2.example", false, MirrorRule::Use::kTagOnly, 11}));
+  EXPECT_EQ(rules[0].line, 3U);
   EXPECT_EQ(rules[1].prefix, "bad.example");
   EXPECT_TRUE(rules[1].blocked);
 }

@@ -118,7 +118,7 @@ TEST_F(PushTest, RequestsSideBySideAllLogIn) {
         return response;
       });
   under_test_.credentials.by_host["other.example"] = {
-      other_.username, other_.password, "", "", "a test"};
+      other_.username, other_.password, "", "", "a test", ""};
   PushTo("other.example/x/y:1");
   EXPECT_EQ(anonymous, 2);
   EXPECT_EQ(other_.Manifest("x/y", "1"), home_.Manifest("a/b", "t"));

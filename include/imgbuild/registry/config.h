@@ -21,6 +21,7 @@ struct Credentials {
   std::string identity_token;  // refresh token
   std::string registry_token;  // used as Bearer as it is
   std::string source;          // file or helper, for messages; never a secret
+  std::string rule;  // the entry and FILE:LINE that named it; never a secret
 };
 
 // Finds credentials for a repository; tests give fixed ones.
@@ -78,7 +79,8 @@ struct Endpoint {
   bool insecure = false;    // https may fall back to http
   bool is_mirror = false;
   TlsOptions tls;
-  std::string rule;  // which file decided, for `config show`
+  std::string rule;   // what led here, with FILE:LINE: for `config show`
+  std::string trust;  // what decided about TLS; "" for the system's roots
 };
 
 struct HostsOptions {
