@@ -79,6 +79,25 @@ CREATE TABLE origin(
   PRIMARY KEY(blob, repository)) WITHOUT ROWID;
 )sql";
 
+// Version 2. `config` is the JSON of the module `container`.
+constexpr char kContainerSchema[] = R"sql(
+CREATE TABLE container(
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  manifest BLOB NOT NULL,
+  image BLOB NOT NULL,
+  reference TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  started INTEGER NOT NULL,
+  finished INTEGER NOT NULL,
+  exit_code INTEGER NOT NULL,
+  restarts INTEGER NOT NULL,
+  out_of_memory INTEGER NOT NULL,
+  error TEXT NOT NULL,
+  config TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX container_image ON container(image);
+)sql";
+
 int64_t UserVersion(Database& db) {
   Query query = db.Prepare("PRAGMA user_version");
   return query.Step() ? query.GetInt(0) : 0;
@@ -93,24 +112,29 @@ void RefuseNewer(int64_t version, const std::string& path) {
       .WithHint("use the imgbuild that made it, or another --root");
 }
 
-// Under a lock, so that of several processes that meet an empty store one
-// makes the tables. The version is set while the file still has a rollback
-// journal: CheckVersion() reads it from the header without the log.
-void CreateSchema(Database& db) {
+// Under a lock, so that of several processes that meet an empty or older store
+// one makes the tables. CheckVersion() reads the version from the header
+// without the log: a new file still has a rollback journal here, and an older
+// one is written out.
+void UpdateSchema(Database& db) {
   Transaction transaction(db, Transaction::Sync::kDurable);
   const int64_t version = UserVersion(db);
   RefuseNewer(version, db.path());
-  if (version == 0) {
-    db.Exec(kSchema);
+  if (version < kSchemaVersion) {
+    if (version < 1) db.Exec(kSchema);
+    if (version < 2) db.Exec(kContainerSchema);
     db.Exec(fmt::format("PRAGMA user_version={}", kSchemaVersion).c_str());
   }
   transaction.Commit();
+  if (version > 0 && version < kSchemaVersion) {
+    db.Exec("PRAGMA wal_checkpoint(FULL)");
+  }
 }
 
 void SetUp(Database& db) {
   const int64_t version = UserVersion(db);
   RefuseNewer(version, db.path());
-  if (version == 0) CreateSchema(db);
+  if (version < kSchemaVersion) UpdateSchema(db);
   // The log is read once by the first process that opens the store, so it is
   // kept at about 1 MiB.
   db.Exec(

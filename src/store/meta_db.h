@@ -3,6 +3,8 @@
 //
 // Schema history (PRAGMA user_version):
 //   1  image, image_layers, ref, name, index_link, cache, slot, layer, origin
+//   2  container
+// An older database is brought up to date by the first program that opens it.
 // Digests are blobs of 32 (sha256) or 64 (sha512) bytes. A program refuses a
 // database with a higher version than its own.
 #ifndef IMGBUILD_SRC_STORE_META_DB_H_

@@ -16,6 +16,7 @@
 #include "store/meta_db.h"
 #include "store/record_codec.h"
 #include "store/sqlite_cache.h"
+#include "store/sqlite_containers.h"
 #include "store/sqlite_images.h"
 #include "store/stat_cache_files.h"
 #include "store/sweeper.h"
@@ -59,6 +60,7 @@ class LocalStore : public Store {
         snapshots_(layout_, unsynced_),
         images_(db_, unsynced_, clock_),
         cache_(db_, clock_),
+        containers_(layout_, db_, clock_),
         stat_cache_(layout_) {
     db_.CheckVersion();
   }
@@ -67,6 +69,7 @@ class LocalStore : public Store {
   Snapshotter& snapshots() override { return snapshots_; }
   ImageStore& images() override { return images_; }
   BuildCache& cache() override { return cache_; }
+  ContainerStore& containers() override { return containers_; }
   context::StatCacheStorage& stat_cache() override { return stat_cache_; }
   const std::string& root() const override { return layout_.root(); }
 
@@ -143,6 +146,7 @@ class LocalStore : public Store {
   LocalSnapshotter snapshots_;
   SqliteImages images_;
   SqliteCache cache_;
+  SqliteContainers containers_;
   StatCacheFiles stat_cache_;
 };
 

@@ -121,7 +121,23 @@ TEST(StoreOpen, RefusesANewerVersionAtOnce) {
   EXPECT_EQ(OpenError(fixture.root()),
             "open \"" + fixture.root() +
                 "/meta.db\": the store has version 7, this program knows "
-                "versions up to 1");
+                "versions up to 2");
+}
+
+TEST(StoreOpen, BringsAnOlderVersionUpToDate) {
+  LocalFixture fixture;
+  fixture.store().images().List();
+  fixture.Close();
+  {
+    Database db(fixture.root() + "/meta.db");
+    db.Exec("DROP TABLE container; PRAGMA user_version=1");
+  }
+  fixture.Reopen();
+  EXPECT_TRUE(fixture.store().containers().List().empty());
+  // The version is in the header: a second start needs no log to see it.
+  fixture.Close();
+  fixture.Reopen();
+  EXPECT_TRUE(fixture.store().images().List().empty());
 }
 
 TEST(StoreOpen, RefusesANewerVersionThatIsStillInTheLog) {

@@ -1,9 +1,12 @@
 #include "support/memory_store.h"
 
+#include <fcntl.h>
+
 #include <map>
 #include <set>
 #include <utility>
 
+#include "imgbuild/util/error.h"
 #include "imgbuild/util/fs.h"
 
 #include "support/memory_content.h"
@@ -62,17 +65,108 @@ class MemoryStatCache : public context::StatCacheStorage {
   std::map<std::string, std::string> entries_;
 };
 
+class MemoryContainers : public ContainerStore {
+ public:
+  explicit MemoryContainers(std::string root) : root_(std::move(root)) {}
+  void Add(const ContainerRecord& record) override {
+    CheckName(record.name);
+    fs::MakeDirs(AT_FDCWD, Directory(record.id), 0700);
+    records_.push_back(record);
+  }
+  std::optional<ContainerRecord> Find(const std::string& text) override {
+    for (const ContainerRecord& record : records_) {
+      if (record.name == text || record.id.starts_with(text)) return record;
+    }
+    return std::nullopt;
+  }
+  std::vector<ContainerRecord> List() override {
+    return {records_.rbegin(), records_.rend()};
+  }
+  bool Update(const ContainerRecord& record) override {
+    ContainerRecord* old = Get(record.id);
+    if (old == nullptr) return false;
+    const std::string name = old->name;
+    *old = record;
+    old->name = name;
+    return true;
+  }
+  bool Rename(const std::string& id, const std::string& name) override {
+    CheckName(name);
+    ContainerRecord* record = Get(id);
+    if (record != nullptr) record->name = name;
+    return record != nullptr;
+  }
+  bool Remove(const std::string& id) override {
+    return std::erase_if(records_, [&](const ContainerRecord& record) {
+             return record.id == id;
+           }) > 0;
+  }
+  void SweepAbandoned() override {}
+  std::vector<ContainerUse> UsersOf(const oci::ImageId& image) override {
+    std::vector<ContainerUse> users;
+    for (const ContainerRecord& record : records_) {
+      if (record.image != image) continue;
+      users.push_back({record.id, record.name, IsLocked(record.id)});
+    }
+    return users;
+  }
+  std::string Directory(const std::string& id) const override {
+    return root_ + "/containers/" + id;
+  }
+  std::unique_ptr<ContainerLock> TryLock(const std::string& id) override {
+    if (!locked_->insert(id).second) return nullptr;
+    return std::make_unique<Held>(locked_, id);
+  }
+  bool IsLocked(const std::string& id) const override {
+    return locked_->contains(id);
+  }
+
+ private:
+  class Held : public ContainerLock {
+   public:
+    Held(std::shared_ptr<std::set<std::string>> locked, std::string id)
+        : locked_(std::move(locked)), id_(std::move(id)) {}
+    ~Held() override { locked_->erase(id_); }
+
+   private:
+    std::shared_ptr<std::set<std::string>> locked_;
+    std::string id_;
+  };
+  ContainerRecord* Get(const std::string& id) {
+    for (ContainerRecord& record : records_) {
+      if (record.id == id) return &record;
+    }
+    return nullptr;
+  }
+  void CheckName(const std::string& name) {
+    for (const ContainerRecord& record : records_) {
+      if (record.name != name) continue;
+      throw Error(ErrorCode::kUsage,
+                  "Conflict. The container name \"/" + name +
+                      "\" is already in use by container \"" + record.id +
+                      "\". You have to remove (or rename) that container to "
+                      "be able to reuse that name.");
+    }
+  }
+  std::string root_;
+  std::vector<ContainerRecord> records_;
+  std::shared_ptr<std::set<std::string>> locked_ =
+      std::make_shared<std::set<std::string>>();
+};
+
 class MemoryStore : public Store {
  public:
   MemoryStore()
       : dir_(fs::TempDir::InTmp("imgbuild-store-")),
         root_(dir_.path()),
+        containers_(root_),
         holders_(std::make_shared<int>(0)) {}
 
   ContentStore& content() override { return content_; }
   Snapshotter& snapshots() override { return snapshots_; }
   ImageStore& images() override { return images_; }
   BuildCache& cache() override { return cache_; }
+  ContainerStore& containers() override { return containers_; }
   context::StatCacheStorage& stat_cache() override { return stat_cache_; }
   const std::string& root() const override { return root_; }
   fs::TempDir NewTemp(const std::string& prefix) override {
@@ -146,6 +240,7 @@ class MemoryStore : public Store {
 
   fs::TempDir dir_;
   std::string root_;
+  MemoryContainers containers_;
   std::shared_ptr<int> holders_;
   MemoryContent content_;
   MemorySnapshotter snapshots_;

@@ -11,6 +11,7 @@
 
 #include "imgbuild/context/context.h"
 #include "imgbuild/store/build_cache.h"
+#include "imgbuild/store/container_store.h"
 #include "imgbuild/store/content_store.h"
 #include "imgbuild/store/image_store.h"
 #include "imgbuild/store/snapshotter.h"
@@ -21,7 +22,7 @@
 namespace imgbuild::store {
 
 // Bumped when old programs could no longer read the store.
-inline constexpr int kStoreVersion = 1;
+inline constexpr int kStoreVersion = 2;
 
 // What `prune` and `rmi` gave back.
 struct Swept {
@@ -64,6 +65,7 @@ class Store {
   virtual Snapshotter& snapshots() = 0;
   virtual ImageStore& images() = 0;
   virtual BuildCache& cache() = 0;
+  virtual ContainerStore& containers() = 0;
   virtual context::StatCacheStorage& stat_cache() = 0;
 
   virtual const std::string& root() const = 0;
