@@ -29,6 +29,8 @@ inline constexpr int kLockVersion = 1;
 inline constexpr size_t kMaxLockBytes = 16u << 20;
 // Earlier digests that an entry remembers.
 inline constexpr size_t kMaxPrevious = 5;
+// The build arguments' defaults, among the variants of an entry.
+inline constexpr char kDefaultVariant[] = "default";
 
 // Fields that we do not know, as TOML text, to be written back as they were.
 // Keys are sorted.
@@ -39,6 +41,9 @@ struct PlatformPin {
   oci::Digest manifest;
   uint64_t size = 0;  // of the manifest, bytes
   oci::Digest config;
+  // What the config says it is for, where a machine of the key's platform
+  // cannot run it (data that is copied out of it, mostly); "" otherwise.
+  std::string actual;
   std::string created;  // the config's `created`, "" when it has none
   SourceRange range;    // of the manifest's value in the lock; not written
   UnknownFields unknown;
@@ -56,7 +61,9 @@ struct ImagePin {
   uint64_t size = 0;
   // The ARGs that made the name, with the values that made it.
   std::map<std::string, std::string> args;
-  std::vector<std::string> variants;  // [] is the default one; sorted
+  // Who reaches it: kDefaultVariant, names of [[variant]]s; sorted. Empty
+  // where the default is the only one (nothing is written then).
+  std::vector<std::string> variants;
   std::vector<oci::Digest> previous;  // newest first, at most kMaxPrevious
   // By Platform::ToString().
   std::map<std::string, PlatformPin> platforms;
@@ -122,6 +129,8 @@ struct Settings {
   std::string encoder;   // "libdeflate 1.14"
   std::optional<int64_t> source_date_epoch;
   std::vector<std::string> platforms;  // that names are resolved for; sorted
+  // Named contexts that are images: NAME -> docker-image://REF.
+  std::map<std::string, std::string> contexts;
   UnknownFields unknown;
 };
 
@@ -135,7 +144,8 @@ struct Lockfile {
   std::vector<GitPin> gits;
   std::vector<FrontendPin> frontends;
   std::vector<ExpectedOutput> outputs;  // by (target, platform, variant)
-  // [policy] as TOML text for policy.h, "" without one; written back as it is.
+  // The lines of [policy] and its subtables, headers and comments included,
+  // for policy.h; "" without one; written back as they are, at the end.
   std::string policy;
   SourceRange policy_range;
   UnknownFields unknown;
@@ -152,10 +162,10 @@ struct Lockfile {
 // The key of a reference: repository:tag, or repository@digest without a tag.
 oci::Reference KeyOf(const oci::Reference& reference);
 
-// Throws Error(kDockerfile) at the line and column of the lock: not TOML, merge
-// conflict markers, a version we do not know ("made by a newer imgbuild"), a
-// missing or malformed field, an upper-case digest, a name twice, a platform
-// that is none. Never throws anything else.
+// Throws Error(kDockerfile) at the line and column of the lock: not TOML, cut
+// off, merge conflict markers, a version we do not know ("made by a newer
+// imgbuild"), a missing or malformed field, an upper-case digest, a name twice,
+// a platform that is none. Never throws anything else.
 Lockfile Parse(std::shared_ptr<const SourceFile> source);
 
 // The text. Parse(Format(x)) is x; Format(Parse(t)) is t for every t that
