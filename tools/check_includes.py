@@ -38,7 +38,7 @@ THIRD_PARTY = [
     (r"openssl/.*", r"src/oci/.*\.cc"),
     (r"sqlite3\.h", r"src/store/sqlite[a-z_]*\.(cc|h)"),
     (r"CLI/.*", r"src/cli/args\.cc"),
-    (r"toml\+\+/.*", r"src/(lock/.*|registry/registries_conf)\.cc"),
+    (r"toml\+\+/.*", r"src/(lock/[a-z_]+\.(cc|h)|registry/registries_conf\.cc)"),
     (r"seccomp\.h", r"src/exec/seccomp_compile\.cc"),
     (r"nlohmann/.*", SOURCES_ONLY),
     (r"(fmt|spdlog)/.*", SOURCES_ONLY),
