@@ -16,6 +16,8 @@ const std::vector<Command>& Commands() {
       {kBuild, "build", BuildCommand, "build an image from a Dockerfile"},
       {kBuild, "plan", PlanCommand,
        "show what a build would do, and its cache keys"},
+      {kBuild, "pin", PinCommand, "write digests into the Dockerfile"},
+      {kBuild, "unpin", UnpinCommand, "take them out again"},
       {kImages, "images", ImagesCommand, "list the images of the store"},
       {kImages, "inspect", InspectCommand, "show an image as JSON"},
       {kImages, "tag", TagCommand, "give an image another name"},

@@ -15,6 +15,8 @@ using Words = std::vector<std::string>;
 
 int BuildCommand(App& app, const Words& words);
 int PlanCommand(App& app, const Words& words);
+int PinCommand(App& app, const Words& words);
+int UnpinCommand(App& app, const Words& words);
 int PullCommand(App& app, const Words& words);
 int PushCommand(App& app, const Words& words);
 int RunCommand(App& app, const Words& words);

@@ -7,8 +7,7 @@
 #include <mutex>
 
 #include "imgbuild/util/error.h"
-
-#include "transfer/for_each.h"
+#include "imgbuild/util/for_each.h"
 
 namespace imgbuild::transfer {
 namespace {

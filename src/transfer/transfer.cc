@@ -8,9 +8,9 @@
 #include <set>
 
 #include "imgbuild/util/error.h"
+#include "imgbuild/util/for_each.h"
 #include "imgbuild/util/strings.h"
 
-#include "transfer/for_each.h"
 #include "transfer/layer_fetch.h"
 
 namespace imgbuild::transfer {

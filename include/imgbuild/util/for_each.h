@@ -1,6 +1,6 @@
 // A job for each of several items, a few at a time.
-#ifndef IMGBUILD_TRANSFER_FOR_EACH_H_
-#define IMGBUILD_TRANSFER_FOR_EACH_H_
+#ifndef IMGBUILD_UTIL_FOR_EACH_H_
+#define IMGBUILD_UTIL_FOR_EACH_H_
 
 #include <algorithm>
 #include <atomic>
@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-namespace imgbuild::transfer {
+namespace imgbuild {
 
 // Runs `job` over `items` on up to `parallel` threads; the first error stops
 // the rest from starting and is thrown.
@@ -37,6 +37,6 @@ void ForEach(const std::vector<Item>& items, unsigned parallel, Job job) {
   if (error) std::rethrow_exception(error);
 }
 
-}  // namespace imgbuild::transfer
+}  // namespace imgbuild
 
-#endif  // IMGBUILD_TRANSFER_FOR_EACH_H_
+#endif  // IMGBUILD_UTIL_FOR_EACH_H_
