@@ -1,10 +1,12 @@
 #include "imgbuild/build/fetcher.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <cstdlib>
 #include <vector>
 
+#include "imgbuild/build/remote_context.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/process.h"
 #include "imgbuild/util/strings.h"
@@ -15,17 +17,6 @@ namespace {
 bool IsFullCommit(const std::string& text) {
   return (text.size() == 40 || text.size() == 64) &&
          text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
-
-// "https://user:token@host/r" -> "https://host/r".
-std::string WithoutUser(const std::string& remote) {
-  const size_t scheme = remote.find("://");
-  if (scheme == std::string::npos) return remote;
-  const size_t at = remote.find('@', scheme);
-  if (at == std::string::npos || remote.find('/', scheme + 3) < at) {
-    return remote;
-  }
-  return remote.substr(0, scheme + 3) + remote.substr(at + 1);
 }
 
 // Nothing of the user's configuration decides what comes out, no prompt waits
@@ -83,9 +74,9 @@ class RealFetcher : public Fetcher {
         if (IsFullCommit(commit)) return commit;
       }
     }
-    throw Error(ErrorCode::kRegistry,
-                fmt::format("{} has no ref {}", WithoutUser(source.remote),
-                            Quoted(ref)));
+    throw Error(
+        ErrorCode::kRegistry,
+        fmt::format("{} has no ref {}", ShownUrl(source.remote), Quoted(ref)));
   }
 
   void Checkout(const plan::GitSource& source, const std::string& commit,
@@ -131,6 +122,11 @@ class RealFetcher : public Fetcher {
     options.env = GitEnvironment();
     options.cwd = directory;
     options.new_session = true;
+    // What is checked out must not depend on the caller's.
+    options.before_exec = [] {
+      ::umask(022);
+      return 0;
+    };
     return RunCommand(options, "", 1 << 20, &cancel);
   }
 
@@ -138,7 +134,7 @@ class RealFetcher : public Fetcher {
                       const CommandResult& result) {
     std::string reason = std::string(Trim(result.err));
     // git repeats the URL as it was given, user info included.
-    const std::string shown = WithoutUser(source.remote);
+    const std::string shown = ShownUrl(source.remote);
     for (size_t at = 0; shown != source.remote &&
                         (at = reason.find(source.remote)) != std::string::npos;
          at += shown.size()) {

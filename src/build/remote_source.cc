@@ -17,22 +17,9 @@ namespace {
 constexpr char kFile[] = "file";
 constexpr char kRepository[] = "repository";
 
-class HashingWriter : public Writer {
- public:
-  explicit HashingWriter(Writer& out) : out_(out) {}
-  void Write(Bytes bytes) override {
-    hasher_.Update({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-    out_.Write(bytes);
-  }
-  std::string Digest() { return hasher_.Finish().ToString(); }
+}  // namespace
 
- private:
-  Writer& out_;
-  oci::Hasher hasher_;
-};
-
-// The last element of the URL's path.
-std::string FileName(const std::string& url) {
+std::string FileNameOfUrl(const std::string& url) {
   std::string path = url.substr(0, url.find_first_of("?#"));
   const size_t scheme = path.find("://");
   const size_t start = path.find('/', scheme + 3);
@@ -41,6 +28,8 @@ std::string FileName(const std::string& url) {
   const std::string name = path.substr(path.rfind('/') + 1);
   return name.empty() || name == "." || name == ".." ? "__unnamed__" : name;
 }
+
+namespace {
 
 // What the store remembers of a URL: a recipe, because that prints itself.
 oci::Digest MemoryKey(const std::string& url) {
@@ -102,7 +91,7 @@ RemoteSource::Files RemoteSource::Open() {
     }
     files.tree = std::make_shared<DirTree>(dir_->fd());
     files.path = kFile;
-    files.name = FileName(remote_.url);
+    files.name = FileNameOfUrl(remote_.url);
     return files;
   } catch (Error& error) {
     error.At(remote_.range);
@@ -137,14 +126,15 @@ void RemoteSource::Download(bool conditional) {
       ::openat(dir.fd(), kFile, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!fd) throw ErrnoError("create", remote_.url, errno);
   FdWriter file(fd.get(), "the downloaded file");
-  HashingWriter writer(file);
+  oci::Hasher hasher;
+  TeeWriter writer(file, hasher);
   const registry::Download got =
       env_.fetcher->FetchUrl(remote_.url, known, writer, cancel_);
   if (got.not_modified && !known_digest.empty()) {
     digest_ = known_digest;
     return;
   }
-  digest_ = writer.Digest();
+  digest_ = hasher.Finish().ToString();
   dir_ = std::move(dir);
   plan::Recipe memory;
   memory.Add("etag", got.validators.etag);

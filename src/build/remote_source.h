@@ -13,6 +13,9 @@
 
 namespace imgbuild::build {
 
+// The last element of the URL's path: what its file is called.
+std::string FileNameOfUrl(const std::string& url);
+
 class RemoteSource {
  public:
   RemoteSource(BuildEnvironment& env, const plan::CopyOp& op,

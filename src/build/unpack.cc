@@ -3,22 +3,10 @@
 #include "imgbuild/layer/codec.h"
 #include "imgbuild/layer/extract.h"
 #include "imgbuild/util/error.h"
+#include "imgbuild/util/peek.h"
 
 namespace imgbuild::build {
 namespace {
-
-std::string ReadUpTo(Reader& reader, size_t size) {
-  std::string out(size, '\0');
-  size_t have = 0;
-  while (have < size) {
-    const size_t n = reader.Read(
-        std::as_writable_bytes(std::span(out.data() + have, size - have)));
-    if (n == 0) break;
-    have += n;
-  }
-  out.resize(have);
-  return out;
-}
 
 layer::ArchiveFormat Sniff(const FileTree& source, const std::string& path) {
   const UniqueFd file = source.Open(path);

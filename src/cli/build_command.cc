@@ -101,35 +101,36 @@ Outputs ReadOutputs(const BuildFlags& flags) {
   return outputs;
 }
 
+build::TransferResolver MakeResolver(App& app, const BuildFlags& flags,
+                                     ProgressSink& progress) {
+  return {app.store(), app.transfer(), progress,
+          flags.pull ? transfer::PullPolicy::kAlways
+                     : transfer::PullPolicy::kMissing,
+          app.cancel};
+}
+
 build::BuildResult Build(App& app, const BuildFlags& flags,
                          const Outputs& outputs, ProgressSink& progress) {
   // Everything that can be refused is refused before anything is fetched.
   const plan::PlanOptions options = ToPlanOptions(flags);
   const auto secrets = ParseSecrets(flags);
   const unsigned jobs = ParseJobs(flags);
-  const BuildInput input = ReadInput(app, flags);
+  // What is fetched from here on cannot be swept away.
+  const auto lease = app.store().Hold();
+  const BuildInput input = ReadInput(app, flags, progress);
   const dockerfile::Dockerfile file = dockerfile::Parse(input.dockerfile);
 
-  build::TransferResolver resolver(app.transfer(), progress,
-                                   flags.pull ? transfer::PullPolicy::kAlways
-                                              : transfer::PullPolicy::kMissing);
+  build::TransferResolver resolver = MakeResolver(app, flags, progress);
   const plan::BuildGraph graph = plan::Plan(file, options, resolver);
   ShowWarnings(graph, file, progress);
 
-  const auto contexts =
-      OpenContexts(app, input, options.named_contexts, graph.contexts);
+  const OpenedContexts contexts(app, input, options.named_contexts,
+                                graph.contexts, progress);
   build::BuildEnvironment environment{
       app.store(), app.transfer(), app.executor(), progress,
       app.pool(),  app.cancel,     &app.fetcher()};
   const build::BuildRequest request{
-      graph,
-      contexts,
-      secrets,
-      fs::CleanPath(
-          fs::PathOfFd(input.context_fd ? input.context_fd.get() : AT_FDCWD)) +
-          ":" + input.dockerfile->name(),
-      jobs,
-      outputs.tags};
+      graph, contexts.map(), secrets, input.slot_prefix, jobs, outputs.tags};
   build::BuildResult result = build::Builder(environment).Build(request);
   for (const build::OutputSpec& output : outputs.specs) {
     build::Export(environment, result, output, outputs.tags);
@@ -152,7 +153,7 @@ void WriteResultFiles(const BuildFlags& flags, const build::BuildResult& result,
 
 int BuildCommand(App& app, const Words& words) {
   BuildFlags flags;
-  Args args("build [OPTIONS] PATH|-", "Build an image from a Dockerfile.");
+  Args args("build [OPTIONS] PATH|URL|-", "Build an image from a Dockerfile.");
   AddPlanFlags(args, flags);
   AddBuildFlags(args, flags);
   AddGlobalFlags(args, app.options);
@@ -188,7 +189,7 @@ int BuildCommand(App& app, const Words& words) {
 
 int PlanCommand(App& app, const Words& words) {
   BuildFlags flags;
-  Args args("plan [OPTIONS] PATH",
+  Args args("plan [OPTIONS] PATH|URL|-",
             "Show what a build would do, and the recipes of its cache keys.");
   AddPlanFlags(args, flags);
   args.Value("--format", &flags.format, "FORMAT", "text, json or dot");
@@ -201,12 +202,10 @@ int PlanCommand(App& app, const Words& words) {
         .WithHint("the formats are text, json and dot");
   }
   const plan::PlanOptions options = ToPlanOptions(flags);
-  const BuildInput input = ReadInput(app, flags);
-  const dockerfile::Dockerfile file = dockerfile::Parse(input.dockerfile);
   NullProgress progress;
-  build::TransferResolver resolver(app.transfer(), progress,
-                                   flags.pull ? transfer::PullPolicy::kAlways
-                                              : transfer::PullPolicy::kMissing);
+  const BuildInput input = ReadInput(app, flags, progress);
+  const dockerfile::Dockerfile file = dockerfile::Parse(input.dockerfile);
+  build::TransferResolver resolver = MakeResolver(app, flags, progress);
   const plan::BuildGraph graph = plan::Plan(file, options, resolver);
   const std::string text = flags.format == "json"  ? plan::ToJson(graph)
                            : flags.format == "dot" ? plan::ToDot(graph)

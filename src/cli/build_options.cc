@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "imgbuild/plan/named_context.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
@@ -94,11 +95,14 @@ std::optional<int64_t> ParseEpoch(const BuildFlags& flags) {
 
 void AddPlanFlags(Args& args, BuildFlags& f) {
   args.Value("-f,--file", &f.file, "FILE",
-             "the Dockerfile (default: PATH/Dockerfile; - is standard input)");
+             "the Dockerfile: a path, a URL or - for standard input "
+             "(default: PATH/Dockerfile)");
   args.List("--build-arg", &f.build_args, "NAME[=VALUE]",
             "value of an ARG; without a value it comes from the environment");
   args.List("--build-context", &f.build_contexts, "NAME=VALUE",
-            "a further context: a directory or docker-image://REF");
+            "a further context, or what stands for a stage or an image: a "
+            "directory, docker-image://REF, oci-layout://PATH[:TAG|@DIGEST], "
+            "an http(s) or git URL, target:STAGE");
   args.Value("--target", &f.target, "STAGE", "stop at this stage");
   args.Value("--platform", &f.platform, "OS/ARCH[/VARIANT]",
              "what the image is for");
@@ -117,8 +121,9 @@ void AddPlanFlags(Args& args, BuildFlags& f) {
   args.Value("--source-date-epoch", &f.source_date_epoch, "SECONDS",
              "latest time of files and config (default: the base image's)");
   args.Positional("PATH", &f.context, true,
-                  "the build context: a directory, or - for a tar or a "
-                  "Dockerfile on standard input");
+                  "the build context: a directory, a git URL (#REF:DIR), an "
+                  "http(s) URL of a tar or a Dockerfile, or - for either on "
+                  "standard input");
 }
 
 void AddBuildFlags(Args& args, BuildFlags& f) {
@@ -160,6 +165,11 @@ plan::PlanOptions ToPlanOptions(const BuildFlags& flags) {
     if (!pair.value || pair.key.empty() || pair.value->empty()) {
       throw Usage(fmt::format("invalid --build-context {}", Quoted(word)))
           .WithHint("the form is NAME=VALUE");
+    }
+    try {
+      plan::ParseNamedContext(*pair.value);
+    } catch (Error& error) {
+      throw error.While("while reading --build-context " + pair.key);
     }
     options.named_contexts[pair.key] = *pair.value;
   }

@@ -18,6 +18,8 @@ const std::vector<Command>& Commands() {
        "show what a build would do, and its cache keys"},
       {kBuild, "pin", PinCommand, "write digests into the Dockerfile"},
       {kBuild, "unpin", UnpinCommand, "take them out again"},
+      {kBuild, "context", ContextCommand,
+       "list the files of a build context, and what ignores others"},
       {kImages, "images", ImagesCommand, "list the images of the store"},
       {kImages, "inspect", InspectCommand, "show an image as JSON"},
       {kImages, "tag", TagCommand, "give an image another name"},

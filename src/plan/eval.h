@@ -38,6 +38,8 @@ struct PlanContext {
   BuildGraph& graph;
   std::map<size_t, StageState> done;          // evaluated stages
   std::map<std::string, VertexIndex> images;  // by manifest digest
+  // Being evaluated now: a context that is a stage may lead back to them.
+  std::set<size_t> evaluating;
 };
 
 // Evaluates instructions against one state. Lives for one stage.
@@ -106,10 +108,23 @@ class StageEvaluator {
 // The state of a stage after its last instruction; evaluates it if need be.
 const StageState& EnsureStage(PlanContext& context, size_t index);
 
-// The vertex of an image, made once per manifest.
-VertexIndex ImageVertex(PlanContext& context, const oci::Reference& reference,
+// An image by its name in the Dockerfile, or by what a context of that name
+// says.
+struct ImageName {
+  std::string reference;  // as in the Dockerfile or behind docker-image://
+  std::string layout;     // behind oci-layout://; else empty
+};
+
+// The vertex of an image, made once per name and platform.
+VertexIndex ImageVertex(PlanContext& context, const ImageName& name,
                         const oci::Platform& platform, const std::string& stage,
                         const std::string& prefix, const SourceRange& range);
+
+// The state of the stage that `target:NAME` names. Throws at `range` for a
+// stage that does not exist, and for one that needs what asks for it.
+const StageState& EnsureStageNamed(PlanContext& context,
+                                   const std::string& name,
+                                   const SourceRange& range);
 
 // The instruction in one line, for people.
 std::string StepText(const dockerfile::Instruction& instruction);

@@ -3,6 +3,7 @@
 
 #include "imgbuild/oci/digest.h"
 #include "imgbuild/plan/git_source.h"
+#include "imgbuild/plan/named_context.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/fs.h"
 #include "imgbuild/util/strings.h"
@@ -11,10 +12,6 @@
 
 namespace imgbuild::plan {
 namespace {
-
-bool IsHttpUrl(std::string_view text) {
-  return text.starts_with("http://") || text.starts_with("https://");
-}
 
 // COPY's destination: relative to WORKDIR, and a directory when it is written
 // as one.
@@ -76,21 +73,28 @@ FileSource StageEvaluator::SourceFrom(const dockerfile::Word& from,
     add_input(EnsureStage(context_, *stage).vertex);
     return source;
   }
-  std::string name = from.text;
-  if (const auto named = FindNamedContext(context_.options, name)) {
-    constexpr std::string_view kImage = "docker-image://";
-    const std::string& value = context_.options.named_contexts.at(*named);
-    if (!value.starts_with(kImage)) {
-      source.context = *named;
-      return source;
+  ImageName name{from.text, ""};
+  if (const auto key = FindNamedContext(context_.options, from.text)) {
+    const NamedContext named =
+        ParseNamedContext(context_.options.named_contexts.at(*key));
+    switch (named.kind) {
+      case NamedContext::Kind::kFiles:
+        source.context = *key;
+        return source;
+      case NamedContext::Kind::kStage:
+        add_input(EnsureStageNamed(context_, named.value, from.range).vertex);
+        return source;
+      case NamedContext::Kind::kOciLayout:
+        name = {"", named.value};
+        break;
+      case NamedContext::Kind::kImage:
+        name = {named.value, ""};
+        break;
     }
-    name = value.substr(kImage.size());
   }
   try {
-    const oci::Reference reference =
-        oci::Reference::Parse(name).WithDefaultTag();
     // For the target, whatever platform this stage is for: as BuildKit does.
-    add_input(ImageVertex(context_, reference, context_.options.target_platform,
+    add_input(ImageVertex(context_, name, context_.options.target_platform,
                           info_.display_name, "", from.range));
   } catch (Error& error) {
     error.At(from.range);

@@ -6,6 +6,7 @@
 
 #include "imgbuild/dockerfile/directives.h"
 #include "imgbuild/dockerfile/parser.h"
+#include "imgbuild/plan/named_context.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
@@ -13,8 +14,6 @@
 
 namespace imgbuild::plan {
 namespace {
-
-constexpr std::string_view kImageContext = "docker-image://";
 
 constexpr char kDefaultPath[] =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -90,22 +89,16 @@ void StartFromDirectory(PlanContext& context, const StageInfo& info,
 }
 
 void StartFromImage(PlanContext& context, const StageInfo& info,
-                    StageState& state, const std::string& prefix) {
+                    const ImageName& name, StageState& state,
+                    const std::string& prefix) {
   const auto& from = std::get<dockerfile::From>(info.stage->from.node);
-  std::string name = info.base;
-  if (info.context) {
-    name = context.options.named_contexts.at(*info.context)
-               .substr(kImageContext.size());
-  }
   try {
-    const oci::Reference reference =
-        oci::Reference::Parse(name).WithDefaultTag();
-    state.vertex = ImageVertex(context, reference, state.platform,
-                               info.display_name, prefix, from.image.range);
+    state.vertex = ImageVertex(context, name, state.platform, info.display_name,
+                               prefix, from.image.range);
   } catch (Error& error) {
     error.At(from.image.range);
-    if (error.hint().empty()) {
-      if (const auto near = Suggest(name, context.stages.Names())) {
+    if (error.hint().empty() && !info.context) {
+      if (const auto near = Suggest(info.base, context.stages.Names())) {
         error.WithHint(fmt::format("did you mean the stage {}?", *near));
       }
     }
@@ -135,13 +128,28 @@ StageState StartStage(PlanContext& context, const StageInfo& info,
     return state;
   }
   UsePlatform(context, info, state);
-  if (info.context && !context.options.named_contexts.at(*info.context)
-                           .starts_with(kImageContext)) {
-    StartFromDirectory(context, info, state, prefix);
-  } else if (!info.context && ToLower(info.base) == "scratch") {
-    StartFromScratch(context, info, state, prefix);
-  } else {
-    StartFromImage(context, info, state, prefix);
+  NamedContext named{NamedContext::Kind::kImage, info.base};
+  if (info.context) {
+    named = ParseNamedContext(context.options.named_contexts.at(*info.context));
+  }
+  switch (named.kind) {
+    case NamedContext::Kind::kStage:
+      state = EnsureStageNamed(context, named.value, info.stage->from.range);
+      state.cmd_set = false;
+      return state;
+    case NamedContext::Kind::kFiles:
+      StartFromDirectory(context, info, state, prefix);
+      break;
+    case NamedContext::Kind::kOciLayout:
+      StartFromImage(context, info, {"", named.value}, state, prefix);
+      break;
+    case NamedContext::Kind::kImage:
+      if (ToLower(named.value) == "scratch") {
+        StartFromScratch(context, info, state, prefix);
+      } else {
+        StartFromImage(context, info, {named.value, ""}, state, prefix);
+      }
+      break;
   }
   for (const std::string& pair : state.config.env) {
     const size_t eq = pair.find('=');
@@ -170,16 +178,20 @@ std::vector<dockerfile::Instruction> Triggers(
 
 StageState EvaluateStage(PlanContext& context, const StageInfo& info) {
   size_t total = 1;
-  const std::vector<dockerfile::Instruction> none;
-  const auto& instructions = info.replaced ? none : info.stage->instructions;
-  for (const dockerfile::Instruction& i : instructions) {
-    total += MakesStep(i) ? 1 : 0;
+  const auto& instructions = info.stage->instructions;
+  if (!info.replaced) {
+    for (const dockerfile::Instruction& i : instructions) {
+      total += MakesStep(i) ? 1 : 0;
+    }
   }
   const std::string from_prefix =
       info.display_name.empty()
           ? fmt::format("[1/{}] ", total)
           : fmt::format("[{} 1/{}] ", info.display_name, total);
   StageState state = StartStage(context, info, from_prefix);
+  // A stage that a context stands for is not built, so that nothing triggers;
+  // what is FROM it runs them.
+  if (info.replaced) return state;
   const std::vector<dockerfile::Instruction> triggers =
       Triggers(state.config.on_build, info);
   state.config.on_build.clear();
@@ -265,21 +277,31 @@ std::string TargetStageName(const dockerfile::Dockerfile& file,
 
 }  // namespace
 
-VertexIndex ImageVertex(PlanContext& context, const oci::Reference& reference,
+VertexIndex ImageVertex(PlanContext& context, const ImageName& name,
                         const oci::Platform& platform, const std::string& stage,
                         const std::string& prefix, const SourceRange& range) {
-  const std::string key = reference.ToString() + " " + platform.ToString();
+  std::optional<oci::Reference> reference;
+  if (name.layout.empty()) {
+    reference = oci::Reference::Parse(name.reference).WithDefaultTag();
+  }
+  const std::string key =
+      (reference ? reference->ToString() : "oci-layout://" + name.layout) +
+      " " + platform.ToString();
   if (const auto it = context.images.find(key); it != context.images.end()) {
     return it->second;
   }
-  ResolvedImage image = context.resolver.Resolve(reference, platform);
+  ResolvedImage image =
+      reference ? context.resolver.Resolve(*reference, platform)
+                : context.resolver.ResolveLayout(name.layout, platform);
   Vertex vertex;
-  vertex.name =
-      prefix + "FROM " + reference.WithDigest(image.target).ToString();
+  vertex.name = prefix + "FROM " +
+                (reference ? reference->WithDigest(image.target).ToString()
+                           : fmt::format("oci-layout://{} ({})", name.layout,
+                                         image.target.ToString()));
   vertex.stage = stage;
   vertex.platform = platform;
   vertex.range = range;
-  context.graph.images.push_back(image);
+  if (reference) context.graph.images.push_back(image);
   vertex.op = ImageOp{std::move(image)};
   const VertexIndex index = AddVertex(context.graph, std::move(vertex));
   context.images.emplace(key, index);
@@ -303,10 +325,32 @@ const StageState& EnsureStage(PlanContext& context, size_t index) {
   }
   for (const size_t stage : needed) {
     if (context.done.contains(stage)) continue;  // a trigger was faster
-    StageState state = EvaluateStage(context, context.stages.at(stage));
+    const StageInfo& info = context.stages.at(stage);
+    if (!context.evaluating.insert(stage).second) {
+      Error error(ErrorCode::kDockerfile,
+                  "circular dependency through a --build-context");
+      throw error.At(info.stage->from.range);
+    }
+    StageState state = EvaluateStage(context, info);
+    context.evaluating.erase(stage);
     context.done.emplace(stage, std::move(state));
   }
   return context.done.at(index);
+}
+
+const StageState& EnsureStageNamed(PlanContext& context,
+                                   const std::string& name,
+                                   const SourceRange& range) {
+  const auto stage = context.stages.FindBefore(name, context.stages.size());
+  if (stage) return EnsureStage(context, *stage);
+  Error error(
+      ErrorCode::kUsage,
+      fmt::format("--build-context target:{0}: there is no stage {0}", name));
+  error.At(range);
+  if (const auto near = Suggest(name, context.stages.Names())) {
+    error.WithHint(fmt::format("did you mean {}?", *near));
+  }
+  throw error;
 }
 
 StageEvaluator::StageEvaluator(PlanContext& context, const StageInfo& info,
@@ -413,7 +457,8 @@ BuildGraph Plan(const dockerfile::Dockerfile& file, const PlanOptions& options,
   graph.platform = options.target_platform;
   const GlobalArgs globals(file, options, TargetStageName(file, options));
   const StageTable stages(file, options, globals);
-  PlanContext context{file, options, resolver, globals, stages, graph, {}, {}};
+  PlanContext context{file,  options, resolver, globals, stages,
+                      graph, {},      {},       {}};
 
   // Names that will be asked for, told early so that requests overlap.
   for (const size_t index : stages.Reached()) {

@@ -78,8 +78,9 @@ std::optional<Word> MountFrom(const dockerfile::RawMount& mount) {
 
 std::optional<std::string> FindNamedContext(const PlanOptions& options,
                                             const std::string& name) {
-  if (options.named_contexts.contains(name)) return name;
   if (options.named_contexts.empty()) return std::nullopt;
+  if (name == "scratch" || name == "context") return std::nullopt;
+  if (options.named_contexts.contains(name)) return name;
   const auto wanted = oci::Reference::TryParse(name);
   if (!wanted) return std::nullopt;
   for (const auto& [key, value] : options.named_contexts) {

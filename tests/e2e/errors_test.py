@@ -109,7 +109,7 @@ class Errors(harness.Case):
                           "   = hint: did you mean --target?\n")
         self.assert_usage(["build"],
                           "PATH is required\n"
-                          "   = hint: usage: imgbuild build [OPTIONS] PATH|-\n")
+                          "   = hint: usage: imgbuild build [OPTIONS] PATH|URL|-\n")
         self.assert_usage(["buidl", "."],
                           "unknown command: buidl\n"
                           "   = hint: did you mean build?\n")

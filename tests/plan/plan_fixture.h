@@ -55,6 +55,15 @@ class FakeResolver : public ImageResolver {
                              {},
                              {}}}};
   }
+  // A busybox in a directory.
+  ResolvedImage ResolveLayout(const std::string& layout,
+                              const oci::Platform& platform) override {
+    asked.push_back("oci-layout://" + layout);
+    ResolvedImage image =
+        Resolve(oci::Reference::Parse("busybox:layout"), platform);
+    asked.pop_back();
+    return image;
+  }
   std::vector<std::string> asked;
 };
 

@@ -17,19 +17,29 @@ namespace imgbuild::build {
 // the background, all at once. Used from one thread.
 class TransferResolver : public plan::ImageResolver {
  public:
-  TransferResolver(transfer::Transfer& transfer, ProgressSink& progress,
-                   transfer::PullPolicy policy)
-      : transfer_(transfer), progress_(progress), policy_(policy) {}
+  TransferResolver(store::Store& store, transfer::Transfer& transfer,
+                   ProgressSink& progress, transfer::PullPolicy policy,
+                   const CancelToken& cancel)
+      : store_(store),
+        transfer_(transfer),
+        progress_(progress),
+        policy_(policy),
+        cancel_(cancel) {}
   plan::ResolvedImage Resolve(const oci::Reference& reference,
                               const oci::Platform& platform) override;
+  // Copies the image into the store.
+  plan::ResolvedImage ResolveLayout(const std::string& layout,
+                                    const oci::Platform& platform) override;
   void Prefetch(const oci::Reference& reference,
                 const oci::Platform& platform) override;
 
  private:
   using Key = std::pair<std::string, std::string>;
+  store::Store& store_;
   transfer::Transfer& transfer_;
   ProgressSink& progress_;
   const transfer::PullPolicy policy_;
+  const CancelToken cancel_;
   std::map<Key, std::shared_future<plan::ResolvedImage>> asked_;
 };
 

@@ -29,6 +29,11 @@ class ImageResolver {
   // (kRegistry, kPolicy); the planner attaches the place.
   virtual ResolvedImage Resolve(const oci::Reference& reference,
                                 const oci::Platform& platform) = 0;
+  // The image of an OCI layout directory, "PATH[:TAG|@DIGEST]"; its `name` says
+  // nothing. Throws Error(kUsage) when there is none, or where layouts are not
+  // looked at.
+  virtual ResolvedImage ResolveLayout(const std::string& layout,
+                                      const oci::Platform& platform);
   // Told early about names that will be asked for, to overlap the requests.
   virtual void Prefetch(const oci::Reference&, const oci::Platform&) {}
 };
