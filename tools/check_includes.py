@@ -40,7 +40,8 @@ THIRD_PARTY = [
     (r"CLI/.*", r"src/cli/args\.cc"),
     (r"toml\+\+/.*", r"src/(lock/[a-z_]+\.(cc|h)|registry/registries_conf\.cc)"),
     (r"seccomp\.h", r"src/exec/seccomp_compile\.cc"),
-    (r"nlohmann/.*", SOURCES_ONLY),
+    # What --format and inspect show are JSON values.
+    (r"nlohmann/.*", r"src/cli/.*\.h|" + SOURCES_ONLY),
     (r"(fmt|spdlog)/.*", SOURCES_ONLY),
 ]
 

@@ -20,6 +20,7 @@ namespace imgbuild {
 // The category decides the exit status (the values are the statuses).
 enum class ErrorCode {
   kStep = 1,        // a step of the build failed
+  kFailed = kStep,  // what was asked of images and containers cannot be done
   kUsage = 2,       // the command line is wrong
   kDockerfile = 3,  // the Dockerfile or the lock is invalid
   kRegistry = 4,    // registry or network
