@@ -23,8 +23,8 @@ std::string ShortestFloat(double value) {
   const std::string shown(text, end.ptr);
   const int exponent = std::atoi(shown.c_str() + shown.find('e') + 1);
   if (exponent < -4 || exponent >= 6) return shown;
-  const auto fixed = std::to_chars(text, text + sizeof(text), value,
-                                   std::chars_format::fixed);
+  const auto fixed =
+      std::to_chars(text, text + sizeof(text), value, std::chars_format::fixed);
   return {text, fixed.ptr};
 }
 
@@ -91,8 +91,7 @@ std::string FormatValue(const Verb& verb, const Value& value);
 
 std::string BadVerb(const Verb& verb, const Value& value) {
   if (value.IsNull()) return fmt::format("%!{}(<nil>)", verb.letter);
-  return fmt::format("%!{}({}={})", verb.letter, TypeName(value),
-                     Print(value));
+  return fmt::format("%!{}({}={})", verb.letter, TypeName(value), Print(value));
 }
 
 std::string FormatString(const Verb& verb, const Value& value) {
@@ -102,8 +101,7 @@ std::string FormatString(const Verb& verb, const Value& value) {
   switch (verb.letter) {
     case 'v':
     case 's':
-      return Pad(verb,
-                 verb.letter == 'v' && verb.sharp ? Quoted(text) : text,
+      return Pad(verb, verb.letter == 'v' && verb.sharp ? Quoted(text) : text,
                  false);
     case 'q':
       return Pad(verb, Quoted(text), false);
@@ -133,9 +131,9 @@ std::string Digits(const Verb& verb, uint64_t number) {
 }
 
 std::string FormatInteger(const Verb& verb, const Value& value) {
-  const bool negative =
-      value.json->is_number_integer() && !value.json->is_number_unsigned() &&
-      value.json->get<int64_t>() < 0;
+  const bool negative = value.json->is_number_integer() &&
+                        !value.json->is_number_unsigned() &&
+                        value.json->get<int64_t>() < 0;
   const uint64_t magnitude =
       negative ? 0 - static_cast<uint64_t>(value.json->get<int64_t>())
                : value.json->get<uint64_t>();
@@ -174,21 +172,18 @@ std::string FormatFloat(const Verb& verb, const Value& value) {
     case 'v':
     case 'g':
     case 'G':
-      return Pad(verb,
-                 sign + (verb.precision
-                             ? fmt::format("{:.{}g}", number, precision)
-                             : ShortestFloat(number)),
-                 true);
+      return Pad(
+          verb,
+          sign + (verb.precision ? fmt::format("{:.{}g}", number, precision)
+                                 : ShortestFloat(number)),
+          true);
     case 'f':
     case 'F':
-      return Pad(verb, sign + fmt::format("{:.{}f}", number, precision),
-                 true);
+      return Pad(verb, sign + fmt::format("{:.{}f}", number, precision), true);
     case 'e':
-      return Pad(verb, sign + fmt::format("{:.{}e}", number, precision),
-                 true);
+      return Pad(verb, sign + fmt::format("{:.{}e}", number, precision), true);
     case 'E':
-      return Pad(verb, sign + fmt::format("{:.{}E}", number, precision),
-                 true);
+      return Pad(verb, sign + fmt::format("{:.{}E}", number, precision), true);
     default:
       return BadVerb(verb, value);
   }
@@ -296,8 +291,8 @@ class Formatter {
       if (next_ < values_.size() && values_[next_].json != nullptr &&
           values_[next_].json->is_number_integer()) {
         const auto n = values_[next_++].json->get<int64_t>();
-        return static_cast<int>(std::clamp<int64_t>(n, -kMaxPrintfWidth,
-                                                    kMaxPrintfWidth));
+        return static_cast<int>(
+            std::clamp<int64_t>(n, -kMaxPrintfWidth, kMaxPrintfWidth));
       }
       ++next_;
       out_ += "%!(BADWIDTH)";
@@ -388,8 +383,7 @@ std::vector<std::string> SortedKeys(const Json& object) {
   return keys;
 }
 
-std::string Printf(std::string_view format,
-                   const std::vector<Value>& values) {
+std::string Printf(std::string_view format, const std::vector<Value>& values) {
   return Formatter(format, values).Run();
 }
 

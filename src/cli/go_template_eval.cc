@@ -83,10 +83,10 @@ class Evaluator {
       case Node::Kind::kWith: {
         const Value value = Evaluate(node.pipeline, dot);
         Declare(node.pipeline, value);
-        flow = IsTrue(value)
-                   ? Walk(node.body,
-                          node.kind == Node::Kind::kWith ? value : dot)
-                   : Walk(node.otherwise, dot);
+        flow =
+            IsTrue(value)
+                ? Walk(node.body, node.kind == Node::Kind::kWith ? value : dot)
+                : Walk(node.otherwise, dot);
         break;
       }
       case Node::Kind::kRange:
@@ -145,8 +145,7 @@ class Evaluator {
 
   Flow Range(const Node& node, const Value& dot) {
     const Value over = Evaluate(node.pipeline, dot);
-    const bool keyed =
-        over.json != nullptr && over.json->is_object();
+    const bool keyed = over.json != nullptr && over.json->is_object();
     if (over.IsNull()) return Walk(node.otherwise, dot);
     int64_t count = 0;
     std::vector<std::string> keys;
@@ -260,22 +259,20 @@ class Evaluator {
     const Function& function = *FindFunction(word.name);
     const size_t count = call.words.size() - 1 + (piped ? 1 : 0);
     if (count < function.least || count > function.most) {
-      Fail(fmt::format("wrong number of args for {}: want {}{} got {}",
-                       word.name,
-                       function.most == kAnyNumber ? "at least "
-                       : function.most != function.least
-                           ? fmt::format("{} to ", function.least)
-                           : "",
-                       function.most == kAnyNumber ? function.least
-                                                   : function.most,
-                       count),
+      Fail(fmt::format(
+               "wrong number of args for {}: want {}{} got {}", word.name,
+               function.most == kAnyNumber ? "at least "
+               : function.most != function.least
+                   ? fmt::format("{} to ", function.least)
+                   : "",
+               function.most == kAnyNumber ? function.least : function.most,
+               count),
            word.place);
     }
     if (function.call == nullptr) return AndOr(call, dot, piped);
     const std::vector<Argument> arguments = Arguments(call, dot, piped);
     if (shape_.header && PassesHeader(word.name)) return arguments[0].value;
-    return Keep(
-        function.call({word.name, arguments, call.place, fail_}));
+    return Keep(function.call({word.name, arguments, call.place, fail_}));
   }
 
   // A header is the plain word, whatever is done to the cells below it.
@@ -375,8 +372,7 @@ class Evaluator {
 }  // namespace
 }  // namespace go_template
 
-GoTemplate GoTemplate::Parse(const std::string& text,
-                             const std::string& name) {
+GoTemplate GoTemplate::Parse(const std::string& text, const std::string& name) {
   if (text.size() > kMaxTemplateBytes) {
     throw Error(ErrorCode::kUsage,
                 name + ": the template is larger than 64 KiB");

@@ -74,8 +74,7 @@ size_t IndexOf(const Invocation& in, size_t i, size_t size) {
   }
   const auto at = index.json->get<int64_t>();
   if (at < 0 || static_cast<uint64_t>(at) >= size) {
-    in.FailAt(fmt::format("index out of range: {}", at),
-              in.arguments[i].place);
+    in.FailAt(fmt::format("index out of range: {}", at), in.arguments[i].place);
   }
   return static_cast<size_t>(at);
 }
@@ -119,10 +118,9 @@ Json SliceFunction(const Invocation& in) {
       !(value.json->is_array() || value.json->is_string())) {
     in.Fail("can't slice item of type " + TypeName(value));
   }
-  const size_t size =
-      value.json->is_array()
-          ? value.json->size()
-          : value.json->get_ref<const std::string&>().size();
+  const size_t size = value.json->is_array()
+                          ? value.json->size()
+                          : value.json->get_ref<const std::string&>().size();
   size_t bounds[2] = {0, size};
   for (size_t i = 1; i < in.arguments.size(); ++i) {
     bounds[i - 1] = IndexOf(in, i, size + 1);
@@ -283,9 +281,9 @@ Json PadFunction(const Invocation& in) {
   const std::string& text = in.String(0);
   if (text.empty()) return text;
   const auto blanks = [&](size_t i) {
-    return std::string(static_cast<size_t>(std::clamp<int64_t>(
-                           in.Int(i), 0, kMaxPrintfWidth)),
-                       ' ');
+    return std::string(
+        static_cast<size_t>(std::clamp<int64_t>(in.Int(i), 0, kMaxPrintfWidth)),
+        ' ');
   };
   return blanks(1) + text + blanks(2);
 }

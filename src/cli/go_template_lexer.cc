@@ -11,9 +11,7 @@ namespace {
 
 using Kind = Token::Kind;
 
-bool IsBlank(char c) {
-  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
+bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 bool IsWordChar(char c) {
   return c == '_' || std::isalnum(static_cast<unsigned char>(c)) ||
          (c & 0x80) != 0;
@@ -253,8 +251,7 @@ class Lexer {
     static constexpr std::string_view kMeanings = "\a\b\f\n\r\t\v\\";
     if (c == quote) {
       out += c;
-    } else if (const size_t i = kLetters.find(c);
-               i != std::string_view::npos) {
+    } else if (const size_t i = kLetters.find(c); i != std::string_view::npos) {
       out += kMeanings[i];
     } else if (c == 'x') {
       out += static_cast<char>(Digits(begin, 2, 16));
@@ -281,8 +278,8 @@ class Lexer {
                         : c >= 'A' && c <= 'F' ? c - 'A' + 10
                                                : 99;
       if (digit >= base) Fail("malformed escape sequence", begin, at_ + 1);
-      value = value * static_cast<uint32_t>(base) +
-              static_cast<uint32_t>(digit);
+      value =
+          value * static_cast<uint32_t>(base) + static_cast<uint32_t>(digit);
     }
     return value;
   }
@@ -304,8 +301,6 @@ Error TemplateError(ErrorCode code, const std::string& reason,
   return error;
 }
 
-std::vector<Token> Tokens(const Source& source) {
-  return Lexer(source).Run();
-}
+std::vector<Token> Tokens(const Source& source) { return Lexer(source).Run(); }
 
 }  // namespace imgbuild::cli::go_template

@@ -38,8 +38,7 @@ std::optional<Json> ParseNumber(std::string text) {
   }
   const char* const end = text.data() + text.size();
   int64_t integer = 0;
-  const auto whole =
-      std::from_chars(text.data() + skip, end, integer, base);
+  const auto whole = std::from_chars(text.data() + skip, end, integer, base);
   if (whole.ec == std::errc() && whole.ptr == end) {
     return Json(negative ? -integer : integer);
   }
@@ -80,9 +79,9 @@ class Parser {
   struct Deeper {
     explicit Deeper(Parser& parser, Place place) : p(parser) {
       if (++p.depth_ > kMaxTemplateDepth) {
-        p.Fail(fmt::format("nested more than {} levels deep",
-                           kMaxTemplateDepth),
-               place);
+        p.Fail(
+            fmt::format("nested more than {} levels deep", kMaxTemplateDepth),
+            place);
       }
     }
     ~Deeper() { --p.depth_; }
@@ -118,8 +117,8 @@ class Parser {
   }
 
   void Right() {
-    if (Peek().kind == Kind::kClose) Fail("unexpected right paren",
-                                          PlaceOf(Peek()));
+    if (Peek().kind == Kind::kClose)
+      Fail("unexpected right paren", PlaceOf(Peek()));
     if (Peek().kind != Kind::kRight) {
       Fail(fmt::format("unexpected \"{}\"", Peek().text), PlaceOf(Peek()));
     }
@@ -178,8 +177,8 @@ class Parser {
       } else {
         Right();
         node.otherwise = ParseNodes();
-        if (stop_ == "else") Fail("expected {{end}}, not a second {{else}}",
-                                  stop_place_);
+        if (stop_ == "else")
+          Fail("expected {{end}}, not a second {{else}}", stop_place_);
       }
     }
     variables_.resize(scope);
@@ -274,8 +273,8 @@ class Parser {
     Call call;
     while (true) {
       const Kind kind = Peek().kind;
-      if (kind == Kind::kPipe || kind == Kind::kRight ||
-          kind == Kind::kClose || kind == Kind::kEnd) {
+      if (kind == Kind::kPipe || kind == Kind::kRight || kind == Kind::kClose ||
+          kind == Kind::kEnd) {
         break;
       }
       call.words.push_back(ParseOperand());
@@ -284,17 +283,16 @@ class Parser {
       Fail(fmt::format("unexpected \"{}\" in command", Peek().text),
            PlaceOf(Peek()));
     }
-    call.place = {call.words.front().place.begin,
-                  call.words.back().place.end};
+    call.place = {call.words.front().place.begin, call.words.back().place.end};
     const Operand& first = call.words.front();
-    const bool passive = first.fields.empty() &&
-                         (first.kind == Operand::Kind::kDot ||
-                          first.kind == Operand::Kind::kNil ||
-                          first.kind == Operand::Kind::kLiteral);
+    const bool passive =
+        first.fields.empty() && (first.kind == Operand::Kind::kDot ||
+                                 first.kind == Operand::Kind::kNil ||
+                                 first.kind == Operand::Kind::kLiteral);
     if (stage > 0 && passive) {
-      Fail(fmt::format("non executable command in pipeline stage {}",
-                       stage + 1),
-           call.place);
+      Fail(
+          fmt::format("non executable command in pipeline stage {}", stage + 1),
+          call.place);
     }
     return call;
   }
@@ -391,10 +389,10 @@ class Parser {
     } else {
       operand.kind = Operand::Kind::kFunction;
       if (FindFunction(token.text) != nullptr) return;
-      Error error = TemplateError(
-          ErrorCode::kUsage,
-          fmt::format("function \"{}\" not defined", token.text),
-          tree_->source, token.begin, token.end);
+      Error error =
+          TemplateError(ErrorCode::kUsage,
+                        fmt::format("function \"{}\" not defined", token.text),
+                        tree_->source, token.begin, token.end);
       const auto near = Suggest(token.text, FunctionNames());
       throw near ? error.WithHint(fmt::format("did you mean {}?", *near))
                  : error;

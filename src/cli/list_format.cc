@@ -69,9 +69,8 @@ std::string ListFormat::Render(const std::vector<Json>& rows,
   return Render(rows, std::vector<TemplateShape>(rows.size(), shape));
 }
 
-std::string ListFormat::Render(
-    const std::vector<Json>& rows,
-    const std::vector<TemplateShape>& shapes) const {
+std::string ListFormat::Render(const std::vector<Json>& rows,
+                               const std::vector<TemplateShape>& shapes) const {
   std::string out;
   if (!table_) {
     for (size_t i = 0; i < rows.size(); ++i) {
@@ -88,9 +87,9 @@ std::string ListFormat::Render(
     std::string name = words.at(0).get<std::string>();
     name = name.substr(name.find_last_of('.') + 1);
     for (char& c : name) {
-      c = c == '-' || c == '_' ? ' '
-                               : static_cast<char>(std::toupper(
-                                     static_cast<unsigned char>(c)));
+      c = c == '-' || c == '_'
+              ? ' '
+              : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
     }
     return Json(name);
   };

@@ -38,7 +38,7 @@ TemplateShape ImageShape() {
 }
 
 std::string Shown(const std::string& text, const Json& data = Image(),
-                const TemplateShape& shape = ImageShape()) {
+                  const TemplateShape& shape = ImageShape()) {
   return GoTemplate::Parse(text).Execute(data, shape);
 }
 
@@ -71,16 +71,15 @@ TEST(GoTemplateTest, PrintsWhatDockerPrints) {
   for (const Json& one : cases) {
     const auto text = one.at(0).get<std::string>();
     const auto ours = Ours().find(text);
-    const bool refused = ours != Ours().end() ? ours->second == "error"
-                                              : one.at(1).is_null();
+    const bool refused =
+        ours != Ours().end() ? ours->second == "error" : one.at(1).is_null();
     if (refused) {
       EXPECT_THROW(Shown(text), Error) << text;
       refusals += "$ " + text + "\n" + Refusal(text);
       continue;
     }
-    const std::string expected = ours != Ours().end()
-                                     ? ours->second
-                                     : one.at(1).get<std::string>();
+    const std::string expected =
+        ours != Ours().end() ? ours->second : one.at(1).get<std::string>();
     try {
       EXPECT_EQ(Shown(text), expected) << text;
     } catch (const Error& error) {

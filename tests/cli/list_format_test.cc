@@ -10,7 +10,8 @@ namespace {
 constexpr char kDefault[] = "table {{.Name}}\t{{.ID}}";
 
 std::string Render(const std::string& format) {
-  const ListFormat list(format, kDefault, {{"ID", "IMAGE ID"}, {"Name", "NAME"}});
+  const ListFormat list(format, kDefault,
+                        {{"ID", "IMAGE ID"}, {"Name", "NAME"}});
   return list.Render({{{"Name", "a"}, {"ID", "1"}, {"Dear", 7}},
                       {{"Name", "longer name"}, {"ID", "2"}, {"Dear", 8}}});
 }

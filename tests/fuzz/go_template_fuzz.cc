@@ -25,8 +25,8 @@ void RunAny(const std::string& text) {
   try {
     GoTemplate::Parse(text).Execute(data, shape);
   } catch (const Error& error) {
-    const bool known = error.code() == ErrorCode::kUsage ||
-                       error.code() == ErrorCode::kFailed;
+    const bool known =
+        error.code() == ErrorCode::kUsage || error.code() == ErrorCode::kFailed;
     if (!known) std::abort();
   }
 }
