@@ -40,8 +40,9 @@ THIRD_PARTY = [
     (r"CLI/.*", r"src/cli/args\.cc"),
     (r"toml\+\+/.*", r"src/(lock/[a-z_]+\.(cc|h)|registry/registries_conf\.cc)"),
     (r"seccomp\.h", r"src/exec/seccomp_compile\.cc"),
+    (r"re2/.*", r"src/lock/policy_regexp\.cc"),
     # What --format and inspect show are JSON values.
-    (r"nlohmann/.*", r"src/cli/.*\.h|" + SOURCES_ONLY),
+    (r"nlohmann/.*", r"src/(cli/.*|lock/json_place)\.h|" + SOURCES_ONLY),
     (r"(fmt|spdlog)/.*", SOURCES_ONLY),
 ]
 

@@ -14,6 +14,7 @@
 
 #include "cli/build_input.h"
 #include "cli/commands.h"
+#include "cli/policed_plan.h"
 #include "cli/progress.h"
 
 namespace imgbuild::cli {
@@ -121,7 +122,8 @@ build::BuildResult Build(App& app, const BuildFlags& flags,
   const dockerfile::Dockerfile file = dockerfile::Parse(input.dockerfile);
 
   build::TransferResolver resolver = MakeResolver(app, flags, progress);
-  const plan::BuildGraph graph = plan::Plan(file, options, resolver);
+  const plan::BuildGraph graph =
+      PlanUnderPolicy(flags, file, options, resolver);
   ShowWarnings(graph, file, progress);
 
   const OpenedContexts contexts(app, input, options.named_contexts,
@@ -206,7 +208,8 @@ int PlanCommand(App& app, const Words& words) {
   const BuildInput input = ReadInput(app, flags, progress);
   const dockerfile::Dockerfile file = dockerfile::Parse(input.dockerfile);
   build::TransferResolver resolver = MakeResolver(app, flags, progress);
-  const plan::BuildGraph graph = plan::Plan(file, options, resolver);
+  const plan::BuildGraph graph =
+      PlanUnderPolicy(flags, file, options, resolver);
   const std::string text = flags.format == "json"  ? plan::ToJson(graph)
                            : flags.format == "dot" ? plan::ToDot(graph)
                                                    : plan::ToText(graph);

@@ -120,6 +120,10 @@ void AddPlanFlags(Args& args, BuildFlags& f) {
   args.List("--ulimit", &f.ulimits, "NAME=SOFT[:HARD]", "a limit of RUN");
   args.Value("--source-date-epoch", &f.source_date_epoch, "SECONDS",
              "latest time of files and config (default: the base image's)");
+  args.Value(
+      "--source-policy", &f.source_policy, "FILE",
+      "BuildKit's source policy (JSON): allows, denies and converts what "
+      "is fetched (default: $EXPERIMENTAL_BUILDKIT_SOURCE_POLICY)");
   args.Positional("PATH", &f.context, true,
                   "the build context: a directory, a git URL (#REF:DIR), an "
                   "http(s) URL of a tar or a Dockerfile, or - for either on "

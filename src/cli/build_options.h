@@ -40,6 +40,7 @@ struct BuildFlags {
   std::string shm_size;
   std::vector<std::string> ulimits;
   std::string source_date_epoch;
+  std::string source_policy;
   std::string jobs;
   std::string format = "text";  // plan only
 };

@@ -1,44 +1,29 @@
 // Pins in Dockerfiles: the cases of testdata/pin, and what must hold for every
-// text. IMGBUILD_UPDATE_GOLDENS=1 writes the cases anew (and fails): read the
-// diff.
+// text.
 #include "imgbuild/lock/pin.h"
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <regex>
-#include <sstream>
 
 #include "imgbuild/dockerfile/parser.h"
 #include "imgbuild/util/strings.h"
 
 #include "cli/used_names.h"
+#include "lock/golden.h"
 
 namespace imgbuild::lock {
 namespace {
 
 namespace stdfs = std::filesystem;
 
-std::optional<std::string> ReadText(const stdfs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return std::nullopt;
-  std::stringstream out;
-  out << in.rdbuf();
-  return out.str();
-}
+using testing::Compare;
+using testing::ReadText;
 
 std::vector<stdfs::path> Dockerfiles(const std::string& folder) {
-  std::vector<stdfs::path> out;
-  for (const auto& entry : stdfs::recursive_directory_iterator(
-           stdfs::path(IMGBUILD_TESTDATA) / folder)) {
-    if (entry.path().filename() == "Dockerfile") out.push_back(entry.path());
-  }
-  std::sort(out.begin(), out.end());
-  return out;
+  return testing::Files(folder, "Dockerfile");
 }
 
 // Every name stands for the hash of itself, except `unknown`.
@@ -81,17 +66,6 @@ std::string Report(const PinPlan& plan) {
   std::string out;
   for (const Error& error : plan.refused) out += error.Render();
   return out;
-}
-
-void Compare(const stdfs::path& golden, const std::string& actual) {
-  if (std::getenv("IMGBUILD_UPDATE_GOLDENS") != nullptr) {
-    if (ReadText(golden).value_or("") != actual) {
-      std::ofstream(golden, std::ios::binary) << actual;
-      ADD_FAILURE() << "wrote " << golden;
-    }
-    return;
-  }
-  EXPECT_EQ(actual, ReadText(golden).value_or("")) << golden;
 }
 
 // Without the digests, and without the places, which they move.

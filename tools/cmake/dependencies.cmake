@@ -28,3 +28,13 @@ add_library(zstd_static STATIC IMPORTED)
 set_target_properties(
   zstd_static PROPERTIES IMPORTED_LOCATION ${ZSTD_STATIC}
                          INTERFACE_INCLUDE_DIRECTORIES ${ZSTD_INCLUDE})
+
+# Go's regular expressions, for source policies. Linked statically: a shared
+# library would cost every start of the program its loading.
+find_path(RE2_INCLUDE re2/re2.h REQUIRED)
+find_library(RE2_STATIC libre2.a REQUIRED)
+add_library(re2_static STATIC IMPORTED)
+set_target_properties(
+  re2_static PROPERTIES IMPORTED_LOCATION ${RE2_STATIC}
+                        INTERFACE_INCLUDE_DIRECTORIES ${RE2_INCLUDE}
+                        INTERFACE_LINK_LIBRARIES Threads::Threads)
