@@ -26,7 +26,8 @@ oci::Descriptor AsOciLayer(const oci::Descriptor& layer) {
 }  // namespace
 
 BuildResult Assemble(const plan::BuildGraph& graph,
-                     const std::vector<VertexResult>& results) {
+                     const std::vector<VertexResult>& results,
+                     const std::map<std::string, std::string>& annotations) {
   oci::ImageConfig config = graph.image.config;
   const std::vector<transfer::LayerName>& layers =
       results[graph.image.result].layers;
@@ -40,7 +41,7 @@ BuildResult Assemble(const plan::BuildGraph& graph,
                           {},
                           {}},
                          {},
-                         {},
+                         annotations,
                          {},
                          {}};
   for (const transfer::LayerName& layer : layers) {

@@ -2,6 +2,8 @@
 #ifndef IMGBUILD_BUILD_ASSEMBLE_H_
 #define IMGBUILD_BUILD_ASSEMBLE_H_
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "build/step.h"
@@ -9,8 +11,9 @@
 namespace imgbuild::build {
 
 // Config and manifest, final to the last byte. Pure.
-BuildResult Assemble(const plan::BuildGraph& graph,
-                     const std::vector<VertexResult>& results);
+BuildResult Assemble(
+    const plan::BuildGraph& graph, const std::vector<VertexResult>& results,
+    const std::map<std::string, std::string>& annotations = {});
 
 // Stores both, records the image and moves the tags. Sets result.unchanged.
 // REQUIRES: the blobs of all layers are in the store.

@@ -121,7 +121,7 @@ BuildResult Builder::Build(const BuildRequest& request) {
   const VertexResult& top = results[request.graph.image.result];
   env_.transfer.EnsureBlobs(top.layers);
 
-  BuildResult result = Assemble(request.graph, results);
+  BuildResult result = Assemble(request.graph, results, request.annotations);
   result.cached_steps = run.cached();
   result.run_steps = run.ran();
   Record(env_.store, result, request.tags);

@@ -21,7 +21,7 @@ bool IsFullCommit(const std::string& text) {
 
 // Nothing of the user's configuration decides what comes out, no prompt waits
 // for an answer, and a submodule cannot name a path of this machine.
-std::vector<std::string> GitEnvironment() {
+std::vector<std::string> GitEnvironment(const std::string& ssh_auth_sock) {
   std::vector<std::string> env = {
       "GIT_CONFIG_NOSYSTEM=1",
       "GIT_CONFIG_GLOBAL=/dev/null",
@@ -38,13 +38,20 @@ std::vector<std::string> GitEnvironment() {
       env.push_back(fmt::format("{}={}", name, value));
     }
   }
+  // The later one of two wins nowhere for sure: there is only one.
+  if (!ssh_auth_sock.empty()) {
+    std::erase_if(env, [](const std::string& pair) {
+      return pair.starts_with("SSH_AUTH_SOCK=");
+    });
+    env.push_back("SSH_AUTH_SOCK=" + ssh_auth_sock);
+  }
   return env;
 }
 
 class RealFetcher : public Fetcher {
  public:
-  explicit RealFetcher(registry::HttpTransport& transport)
-      : transport_(transport) {}
+  RealFetcher(registry::HttpTransport& transport, std::string ssh_auth_sock)
+      : transport_(transport), ssh_auth_sock_(std::move(ssh_auth_sock)) {}
 
   registry::Download FetchUrl(const std::string& url,
                               const registry::Validators& known, Writer& out,
@@ -100,14 +107,20 @@ class RealFetcher : public Fetcher {
     if (source.submodules) {
       must("submodule", {"submodule", "update", "-q", "--init", "--recursive"});
     }
-    // The index says when files were written: a fresh one does not.
-    must("read-tree", {"read-tree", "--reset", commit});
+    // The index says when files were written, and hands that on to the next
+    // one: only one that grew from nothing does not.
+    if (source.submodules) {
+      must("submodule", {"submodule", "foreach", "-q", "--recursive",
+                         "git read-tree --empty && git read-tree HEAD"});
+    }
+    must("read-tree", {"read-tree", "--empty"});
+    must("read-tree", {"read-tree", commit});
   }
 
  private:
-  static CommandResult Git(std::vector<std::string> words,
-                           const std::string& directory,
-                           const CancelToken& cancel) {
+  CommandResult Git(std::vector<std::string> words,
+                    const std::string& directory,
+                    const CancelToken& cancel) const {
     ProcessOptions options;
     options.argv = {"git",
                     "-c",
@@ -119,7 +132,7 @@ class RealFetcher : public Fetcher {
                     "-c",
                     "init.defaultBranch=main"};
     options.argv.insert(options.argv.end(), words.begin(), words.end());
-    options.env = GitEnvironment();
+    options.env = GitEnvironment(ssh_auth_sock_);
     options.cwd = directory;
     options.new_session = true;
     // What is checked out must not depend on the caller's.
@@ -147,12 +160,14 @@ class RealFetcher : public Fetcher {
   }
 
   registry::HttpTransport& transport_;
+  const std::string ssh_auth_sock_;
 };
 
 }  // namespace
 
-std::unique_ptr<Fetcher> NewFetcher(registry::HttpTransport& transport) {
-  return std::make_unique<RealFetcher>(transport);
+std::unique_ptr<Fetcher> NewFetcher(registry::HttpTransport& transport,
+                                    std::string ssh_auth_sock) {
+  return std::make_unique<RealFetcher>(transport, std::move(ssh_auth_sock));
 }
 
 }  // namespace imgbuild::build

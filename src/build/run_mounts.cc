@@ -6,9 +6,11 @@
 
 #include <cstdlib>
 
+#include "imgbuild/build/ssh_agents.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
+#include "build/memory_dir.h"
 #include "build/selection.h"
 
 namespace imgbuild::build {
@@ -18,12 +20,12 @@ using dockerfile::MountSpec;
 
 constexpr size_t kMaxSecretBytes = 500 * 1024;
 
-// Secrets and scripts live in memory only.
-fs::TempDir MemoryDir() {
-  const UniqueFd shm =
-      fs::OpenIfExists(AT_FDCWD, "/dev/shm", O_RDONLY | O_DIRECTORY);
-  if (shm) return fs::TempDir(shm.get(), "imgbuild-");
-  return fs::TempDir::InTmp();
+void SetOwner(const std::string& path, uint32_t mode, uint32_t uid,
+              uint32_t gid) {
+  if (::chown(path.c_str(), uid, gid) != 0) {
+    throw ErrnoError("chown", path, errno);
+  }
+  if (::chmod(path.c_str(), mode) != 0) throw ErrnoError("chmod", path, errno);
 }
 
 void WriteOwned(int dir_fd, const std::string& name, std::string_view text,
@@ -57,11 +59,8 @@ RunMounts::RunMounts(Step& step, const plan::RunOp& op, const FileTree& root)
           AddSecret(mount);
           break;
         case MountSpec::Type::kSsh:
-          if (!mount.spec.required) break;  // as without an agent
-          throw Error(ErrorCode::kStep, "no ssh agent is forwarded")
-              .WithHint(
-                  "this version forwards no agent; fetch before the "
-                  "build or use a secret");
+          AddSsh(mount);
+          break;
       }
     } catch (Error& error) {
       throw error.At(mount.spec.range);
@@ -206,6 +205,30 @@ void RunMounts::AddSecret(const plan::RunMount& mount) {
   out.target = InRoot(mount.target);
   out.target_is_file = true;
   out.read_only = true;
+  mounts_.push_back(std::move(out));
+}
+
+void RunMounts::AddSsh(const plan::RunMount& mount) {
+  const MountSpec& spec = mount.spec;
+  const std::string id = spec.id.empty() ? "default" : spec.id;
+  const SshAgents* agents = step_.state().request.ssh;
+  const auto upstream = agents == nullptr ? std::nullopt : agents->Socket(id);
+  if (!upstream) {
+    if (!spec.required) return;
+    throw Error(ErrorCode::kStep,
+                fmt::format("ssh agent {} is required and was not forwarded",
+                            Quoted(id)))
+        .WithHint(fmt::format("pass --ssh {0}, or --ssh {0}=KEYFILE", id));
+  }
+  temporary_.push_back(MemoryDir());
+  const std::string socket = temporary_.back().path() + "/agent";
+  proxies_.emplace_back(socket, *upstream);
+  SetOwner(socket, spec.mode.value_or(0600), spec.uid.value_or(0),
+           spec.gid.value_or(0));
+  exec::Mount out;
+  out.source = socket;
+  out.target = InRoot(mount.target);
+  out.target_is_file = true;
   mounts_.push_back(std::move(out));
 }
 

@@ -10,6 +10,7 @@
 #include "imgbuild/exec/executor.h"
 #include "imgbuild/util/fs.h"
 
+#include "build/agent_proxy.h"
 #include "build/step.h"
 
 namespace imgbuild::build {
@@ -29,6 +30,7 @@ class RunMounts {
   void AddCache(const plan::RunMount& mount);
   void AddTmpfs(const plan::RunMount& mount);
   void AddSecret(const plan::RunMount& mount);
+  void AddSsh(const plan::RunMount& mount);
   void AddScript(const plan::RunOp::Script& script);
   // Writes what `from` has at `path` below `dir`; returns where it is and
   // whether it is a file.
@@ -47,6 +49,7 @@ class RunMounts {
   std::vector<std::string> secret_env_;
   std::list<fs::TempDir> temporary_;
   std::list<fs::FileLock> locks_;
+  std::list<AgentProxy> proxies_;
 };
 
 // Writes a tree of selected items below dir_fd, through the one extraction

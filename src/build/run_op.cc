@@ -41,14 +41,29 @@ exec::ResourceLimits::Ulimit ParseUlimit(const std::string& text) {
   return {text.substr(0, eq), *soft, *hard};
 }
 
-exec::ProcessSpec MakeSpec(const plan::RunOp& op, const FileTree& root,
-                           const RunMounts& mounts) {
+// BuildKit sets it for the first agent socket, forwarded or not.
+void AddAgentVariable(const plan::RunOp& op, std::vector<std::string>& env) {
+  const auto is_agent = [](const plan::RunMount& mount) {
+    return mount.spec.type == dockerfile::MountSpec::Type::kSsh;
+  };
+  const auto mount = std::ranges::find_if(op.mounts, is_agent);
+  if (mount == op.mounts.end()) return;
+  for (const std::string& pair : env) {
+    if (pair.starts_with("SSH_AUTH_SOCK=")) return;
+  }
+  env.push_back("SSH_AUTH_SOCK=" + mount->target);
+}
+
+exec::ProcessSpec MakeSpec(const plan::RunOp& op,
+                           const exec::ResourceLimits& limits,
+                           const FileTree& root, const RunMounts& mounts) {
   exec::ProcessSpec spec;
   spec.args = op.args;
   spec.env = op.env;
   spec.env.insert(spec.env.end(), op.hidden_env.begin(), op.hidden_env.end());
   spec.env.insert(spec.env.end(), mounts.secret_env().begin(),
                   mounts.secret_env().end());
+  AddAgentVariable(op, spec.env);
   spec.cwd = op.cwd;
   const exec::ResolvedUser user = exec::ResolveUser(root, op.user);
   spec.user = {user.uid, user.gid, user.groups};
@@ -62,6 +77,7 @@ exec::ProcessSpec MakeSpec(const plan::RunOp& op, const FileTree& root,
   spec.network = ToMode(op.network);
   spec.extra_hosts = op.extra_hosts;
   spec.privileged = op.insecure;
+  spec.limits = limits;
   if (op.shm_bytes != 0) spec.limits.shm_bytes = op.shm_bytes;
   for (const std::string& limit : op.ulimits) {
     spec.limits.ulimits.push_back(ParseUlimit(limit));
@@ -109,7 +125,8 @@ std::optional<store::StoredLayer> PerformRun(Step& step,
                                              const plan::RunOp& op) {
   const auto root = step.ParentTree();
   const RunMounts mounts(step, op, *root);
-  exec::ProcessSpec spec = MakeSpec(op, *root, mounts);
+  exec::ProcessSpec spec =
+      MakeSpec(op, step.state().request.limits, *root, mounts);
   const auto active =
       step.env().store.snapshots().Prepare(step.parent().Chain());
   spec.rootfs = active->mount();

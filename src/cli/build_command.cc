@@ -116,6 +116,10 @@ build::BuildResult Build(App& app, const BuildFlags& flags,
   const plan::PlanOptions options = ToPlanOptions(flags);
   const auto secrets = ParseSecrets(flags);
   const unsigned jobs = ParseJobs(flags);
+  const exec::ResourceLimits limits = ParseLimits(flags);
+  const auto annotations = ParseAnnotations(flags, options.target_platform);
+  const build::SshAgents agents(ParseSsh(flags), app.cancel);
+  app.ssh_auth_sock = agents.Socket("default").value_or("");
   // What is fetched from here on cannot be swept away.
   const auto lease = app.store().Hold();
   const BuildInput input = ReadInput(app, flags, progress);
@@ -132,7 +136,8 @@ build::BuildResult Build(App& app, const BuildFlags& flags,
       app.store(), app.transfer(), app.executor(), progress,
       app.pool(),  app.cancel,     &app.fetcher()};
   const build::BuildRequest request{
-      graph, contexts.map(), secrets, input.slot_prefix, jobs, outputs.tags};
+      graph,        contexts.map(), secrets, input.slot_prefix, jobs,
+      outputs.tags, &agents,        limits,  annotations};
   build::BuildResult result = build::Builder(environment).Build(request);
   for (const build::OutputSpec& output : outputs.specs) {
     build::Export(environment, result, output, outputs.tags);

@@ -141,6 +141,19 @@ void AddBuildFlags(Args& args, BuildFlags& f) {
             "type=image|oci|docker|tar|local,dest=…; DIR; - for a tar");
   args.Flag("-q,--quiet", &f.quiet, "print the image id only");
   args.List("--secret", &f.secrets, "SPEC", "id=ID[,src=FILE|,env=VARIABLE]");
+  args.List("--ssh", &f.ssh, "SPEC",
+            "default|ID[=SOCKET|KEY[,KEY…]]: an agent for --mount=type=ssh");
+  args.List("--annotation", &f.annotations, "[manifest:]K=V",
+            "an annotation of the image's manifest");
+  args.Value("-m,--memory", &f.memory, "BYTES", "memory of each RUN");
+  args.Value("--memory-swap", &f.memory_swap, "BYTES",
+             "memory and swap together; -1: swap without a limit");
+  args.Value("--cpu-period", &f.cpu_period, "MICROSECONDS",
+             "period of the CPU quota");
+  args.Value("--cpu-quota", &f.cpu_quota, "MICROSECONDS",
+             "CPU time of each RUN within a period");
+  args.List("--resource", &f.resources, "KEY=VALUE",
+            "memory, memory-swap, cpu-period, cpu-quota: as the flags");
   args.Value("-j,--jobs", &f.jobs, "N", "steps that run at once");
 }
 

@@ -9,6 +9,7 @@
 
 #include "imgbuild/build/builder.h"
 #include "imgbuild/build/exporter.h"
+#include "imgbuild/build/ssh_agents.h"
 #include "imgbuild/plan/planner.h"
 
 #include "cli/args.h"
@@ -34,6 +35,13 @@ struct BuildFlags {
   bool quiet = false;
   std::vector<std::string> labels;
   std::vector<std::string> secrets;
+  std::vector<std::string> ssh;
+  std::vector<std::string> annotations;
+  std::string memory;
+  std::string memory_swap;
+  std::string cpu_period;
+  std::string cpu_quota;
+  std::vector<std::string> resources;
   std::vector<std::string> allow;
   std::string network = "default";
   std::vector<std::string> add_hosts;
@@ -54,6 +62,12 @@ void AddBuildFlags(Args& args, BuildFlags& flags);
 plan::PlanOptions ToPlanOptions(const BuildFlags& flags);
 std::vector<oci::Reference> ParseTags(const BuildFlags& flags);
 std::map<std::string, build::Secret> ParseSecrets(const BuildFlags& flags);
+std::vector<build::SshForward> ParseSsh(const BuildFlags& flags);
+// Of RUN: --memory and its like, and the same by --resource.
+exec::ResourceLimits ParseLimits(const BuildFlags& flags);
+// Of the manifest of an image for `platform`.
+std::map<std::string, std::string> ParseAnnotations(
+    const BuildFlags& flags, const oci::Platform& platform);
 unsigned ParseJobs(const BuildFlags& flags);
 
 }  // namespace imgbuild::cli

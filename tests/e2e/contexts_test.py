@@ -245,6 +245,33 @@ came alone
             self.assertIn(text, result.error)
         self.assert_no_litter()
 
+    def test_add_git(self):
+        repo = f"{self.url}/repo.git"
+        whole = {"Dockerfile": "644 0:0", ".dockerignore": "644 0:0",
+                 ".gitmodules": "644 0:0", "dir": "755 0:0",
+                 "dir/Dockerfile": "644 0:0", "dir/tool": "755 0:0",
+                 "sm": "755 0:0", "sm/s": "644 0:0", "sm/.git": "644 0:0"}
+        self.dockerfile(f"FROM BASE\nADD {repo} /c/\n")
+        first = self.build()
+        self.assertEqual(self.files(first.digest), whole)
+        self.assertEqual(harness.cached(self.build()), 1)
+        self.assertEqual(self.build("--no-cache").digest, first.digest)
+        self.dockerfile(f"FROM BASE\nADD {repo}?submodules=false /c/\n")
+        files = self.files(self.build().digest)
+        self.assertEqual(files, {k: v for k, v in whole.items()
+                                 if k not in ("sm/s", "sm/.git")})
+        for flag, url in (("--keep-git-dir", repo),
+                          ("", f"{repo}?keep-git-dir=true")):
+            self.dockerfile(f"FROM BASE\nADD {flag} {url} /c/\n")
+            kept = self.build()
+            self.assertIn(".git/HEAD", self.files(kept.digest))
+            # The same repository, the same bytes: no times, no reflogs.
+            self.assertEqual(self.build("--no-cache").digest, kept.digest)
+        self.dockerfile(f"FROM BASE\nADD --keep-git-dir=false "
+                        f"{repo}?keep-git-dir=true /c/\n")
+        self.assertIn("disagree", self.build(status=3).error)
+        self.assert_no_litter()
+
     # --- http ---------------------------------------------------------------
 
     def test_http(self):

@@ -22,6 +22,7 @@
 namespace imgbuild::build {
 
 class Fetcher;
+class SshAgents;
 
 // --secret: where the bytes of one come from. Never logged, never in a key.
 struct Secret {
@@ -39,6 +40,13 @@ struct BuildRequest {
   std::string slot_prefix;
   unsigned jobs = 8;
   std::vector<oci::Reference> tags;
+  // Agents for RUN --mount=type=ssh; null: none.
+  const SshAgents* ssh = nullptr;
+  // Of each RUN. Not in its key: they decide whether it ends, not how. Ulimits
+  // and the size of /dev/shm are the plan's.
+  exec::ResourceLimits limits = {};
+  // Of the manifest.
+  std::map<std::string, std::string> annotations = {};
 };
 
 struct BuildResult {

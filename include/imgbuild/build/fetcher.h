@@ -32,8 +32,10 @@ class Fetcher {
 };
 
 // URLs over `transport`, which must outlive it; repositories with the `git`
-// program, which sees no configuration of the user's but the ssh agent.
-std::unique_ptr<Fetcher> NewFetcher(registry::HttpTransport& transport);
+// program, which sees no configuration of the user's but the ssh agent: the one
+// at `ssh_auth_sock`, else the one of the environment.
+std::unique_ptr<Fetcher> NewFetcher(registry::HttpTransport& transport,
+                                    std::string ssh_auth_sock = "");
 
 }  // namespace imgbuild::build
 
