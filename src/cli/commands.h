@@ -25,6 +25,8 @@ int ImagesCommand(App& app, const Words& words);
 int RmiCommand(App& app, const Words& words);
 int TagCommand(App& app, const Words& words);
 int InspectCommand(App& app, const Words& words);
+int CopyCommand(App& app, const Words& words);
+int IndexCommand(App& app, const Words& words);
 int ResolveCommand(App& app, const Words& words);
 int ConfigCommand(App& app, const Words& words);
 int LoginCommand(App& app, const Words& words);

@@ -91,7 +91,7 @@ int PushCommand(App& app, const Words& words) {
   for (const store::NameRecord& record : names) {
     const std::optional<std::string> tag =
         by_digest ? std::nullopt : record.tag;
-    transfer::PushOptions options;
+    transfer::CopyOptions options;
     options.on_blob = [&](const oci::Descriptor& blob,
                           registry::PushOutcome outcome) {
       if (quiet || blob.media_type == oci::media_type::kOciConfig ||
@@ -101,7 +101,7 @@ int PushCommand(App& app, const Words& words) {
       fmt::print("{}: {}\n", blob.digest.Short(), Word(outcome));
       std::fflush(stdout);
     };
-    const transfer::PushResult result =
+    const transfer::CopyResult result =
         transfer::Push(app.store(), app.client(), app.transfer(), record.target,
                        oci::Reference(record.repository, tag, std::nullopt),
                        options, app.cancel);

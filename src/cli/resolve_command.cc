@@ -1,7 +1,7 @@
 // `imgbuild resolve`: what a name stands for in its registry.
 #include <fmt/format.h>
 
-#include "imgbuild/oci/image_config.h"
+#include "imgbuild/transfer/copy.h"
 #include "imgbuild/util/error.h"
 
 #include <nlohmann/json.hpp>
@@ -39,77 +39,28 @@ oci::Descriptor DescriptorOf(const oci::Document& document) {
           {}};
 }
 
-class Resolver {
- public:
-  Resolver(App& app, const oci::Reference& reference)
-      : app_(app), reference_(reference) {}
+std::string KindOf(transfer::ImageSource& source,
+                   const oci::Document& document) {
+  if (document.index) return "index";
+  const auto platform = transfer::PlatformOf(source, *document.manifest);
+  return platform ? platform->ToString() : "artifact";
+}
 
-  oci::Document Fetch(const oci::Reference& reference) {
-    return app_.client().FetchDocument(reference, app_.cancel);
+// What an entry does not say stands in its image's config, as for a single
+// image.
+std::vector<Row> RowsOf(transfer::ImageSource& source,
+                        const oci::Document& document) {
+  if (document.manifest) {
+    return {{KindOf(source, document), DescriptorOf(document)}};
   }
-  // The manifest for `platform`; through indexes of indexes.
-  oci::Document Choose(oci::Document document, const oci::Platform& platform) {
-    bool said = false;
-    for (int depth = 0; document.index; ++depth) {
-      if (depth == 4) {
-        throw Error(ErrorCode::kRegistry,
-                    fmt::format("{}: indexes are nested too deep",
-                                reference_.Familiar()));
-      }
-      const oci::Descriptor chosen =
-          oci::ChoosePlatform(*document.index, platform, reference_.Familiar());
-      said = chosen.platform.has_value();
-      document =
-          Fetch(oci::Reference(reference_.repository(), {}, chosen.digest));
-    }
-    // A single image, or an entry that names no platform, says it here.
-    if (said) return document;
-    const auto found = PlatformIn(*document.manifest);
-    if (found && !oci::MatchRank(platform, *found)) {
-      throw Error(ErrorCode::kRegistry,
-                  fmt::format("{} is for {}, not for {}", reference_.Familiar(),
-                              found->ToString(), platform.ToString()));
-    }
-    return document;
+  std::vector<Row> rows;
+  for (const oci::Descriptor& entry : document.index->manifests) {
+    std::string kind = KindSaid(entry);
+    if (kind.empty()) kind = KindOf(source, source.Load(entry.digest));
+    rows.push_back({std::move(kind), entry});
   }
-  // A single image's platform stands in its config; so does that of an entry
-  // which names none.
-  // nullopt: an artifact.
-  std::optional<oci::Platform> PlatformIn(const oci::Manifest& manifest) {
-    if (manifest.config.media_type != oci::media_type::kOciConfig &&
-        manifest.config.media_type != oci::media_type::kDockerConfig) {
-      return std::nullopt;
-    }
-    return oci::ParseImageConfig(app_.client().FetchSmallBlob(
-                                     reference_.repository(), manifest.config,
-                                     oci::kMaxConfigBytes, app_.cancel))
-        .platform;
-  }
-  std::string KindOf(const oci::Document& document) {
-    if (document.index) return "index";
-    const auto platform = PlatformIn(*document.manifest);
-    return platform ? platform->ToString() : "artifact";
-  }
-  std::vector<Row> RowsOf(const oci::Document& document) {
-    if (document.manifest) {
-      return {{KindOf(document), DescriptorOf(document)}};
-    }
-    std::vector<Row> rows;
-    for (const oci::Descriptor& entry : document.index->manifests) {
-      std::string kind = KindSaid(entry);
-      if (kind.empty()) {
-        kind = KindOf(
-            Fetch(oci::Reference(reference_.repository(), {}, entry.digest)));
-      }
-      rows.push_back({std::move(kind), entry});
-    }
-    return rows;
-  }
-
- private:
-  App& app_;
-  const oci::Reference& reference_;
-};
+  return rows;
+}
 
 void PrintJson(const oci::Reference& reference, const oci::Document& document,
                const std::vector<Row>& rows) {
@@ -171,18 +122,19 @@ int ResolveCommand(App& app, const Words& words) {
                app.client().Resolve(reference, app.cancel).digest.ToString());
     return 0;
   }
-  Resolver resolver(app, reference);
-  oci::Document document = resolver.Fetch(reference);
+  const auto source =
+      transfer::RegistrySource(app.client(), reference, app.cancel);
+  oci::Document document = source->Root();
   if (!platform.empty()) {
-    document =
-        resolver.Choose(std::move(document), oci::Platform::Parse(platform));
+    document = transfer::ChooseImage(*source, std::move(document),
+                                     oci::Platform::Parse(platform));
   }
   if (quiet) {
     fmt::print("{}\n", document.digest.ToString());
   } else if (format == "json") {
-    PrintJson(reference, document, resolver.RowsOf(document));
+    PrintJson(reference, document, RowsOf(*source, document));
   } else {
-    PrintPlain(reference, document, resolver.RowsOf(document));
+    PrintPlain(reference, document, RowsOf(*source, document));
   }
   return 0;
 }

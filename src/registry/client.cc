@@ -14,18 +14,6 @@ namespace {
 constexpr std::string_view kSchema1Prefix =
     "application/vnd.docker.distribution.manifest.v1+";
 
-// Both families always: some registries convert for clients that ask for less.
-std::string AcceptManifests() {
-  std::string out;
-  for (const std::string_view type :
-       {oci::media_type::kOciManifest, oci::media_type::kOciIndex,
-        oci::media_type::kDockerManifest, oci::media_type::kDockerList}) {
-    if (!out.empty()) out += ", ";
-    out += type;
-  }
-  return out;
-}
-
 Error Schema1(const oci::Reference& reference) {
   return Error(ErrorCode::kRegistry,
                "manifest of " + reference.ToString() +
@@ -51,6 +39,17 @@ std::string Claim(const std::string& media_type) {
 }
 
 }  // namespace
+
+std::string AcceptManifests() {
+  std::string out;
+  for (const std::string_view type :
+       {oci::media_type::kOciManifest, oci::media_type::kOciIndex,
+        oci::media_type::kDockerManifest, oci::media_type::kDockerList}) {
+    if (!out.empty()) out += ", ";
+    out += type;
+  }
+  return out;
+}
 
 Error NotFound(const std::string& what, const Error& reason) {
   Error error(ErrorCode::kRegistry, what + " not found: " + reason.message());

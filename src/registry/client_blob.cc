@@ -86,6 +86,24 @@ bool ClientImpl::FetchForeign(const oci::Repository& repository,
   return false;
 }
 
+bool ClientImpl::DocumentExists(const oci::Reference& reference,
+                                const CancelToken& cancel) {
+  bool exists = false;
+  AtHome(reference.repository(), [&](const Endpoint& endpoint) {
+    Call call = NewCall(endpoint, reference.repository(), "HEAD",
+                        "/manifests/" + reference.Object(), "pull");
+    call.headers = {{"Accept", AcceptManifests()}};
+    const Reply reply = requester_.Do(call, cancel);
+    exists = reply.response.status == 200;
+    // 405: a registry without HEAD; putting it again is only slower.
+    if (!exists && reply.response.status != 404 &&
+        reply.response.status != 405) {
+      throw requester_.Failure(call, reply);
+    }
+  });
+  return exists;
+}
+
 bool ClientImpl::BlobExists(const oci::Repository& repository,
                             const oci::Digest& digest,
                             const CancelToken& cancel) {

@@ -30,6 +30,8 @@ class ClientImpl : public Client {
   void FetchBlob(const oci::Repository& repository,
                  const oci::Descriptor& descriptor, BlobSink& sink,
                  const CancelToken& cancel) override;
+  bool DocumentExists(const oci::Reference& reference,
+                      const CancelToken& cancel) override;
   bool BlobExists(const oci::Repository& repository, const oci::Digest& digest,
                   const CancelToken& cancel) override;
   PushOutcome PushBlob(const oci::Repository& repository,
@@ -45,6 +47,9 @@ class ClientImpl : public Client {
   std::vector<oci::Descriptor> ListReferrers(
       const oci::Repository& repository, const oci::Digest& subject,
       const std::string& artifact_type, const CancelToken& cancel) override;
+  void LinkReferrer(const oci::Repository& repository,
+                    const oci::Document& document,
+                    const CancelToken& cancel) override;
   void CheckCredentials(const std::string& host, const Credentials& credentials,
                         const CancelToken& cancel) override;
 
@@ -91,6 +96,8 @@ class ClientImpl : public Client {
   std::map<std::string, std::string> plain_http_;  // https base -> http base
 };
 
+// Both families always: some registries convert for clients that ask for less.
+std::string AcceptManifests();
 // `name` not found …: how a 404 is told.
 Error NotFound(const std::string& what, const Error& reason);
 // Docker-Content-Digest, validated; throws when it is there and malformed.

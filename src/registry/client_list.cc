@@ -23,6 +23,12 @@ std::optional<std::string> NextPage(const Reply& reply) {
   return url->ToString();
 }
 
+// distribution-spec, "referrers tag schema": sha256:ab… -> the tag sha256-ab….
+std::string ReferrersTag(const oci::Digest& subject) {
+  return std::string(oci::ToString(subject.algorithm())) + "-" +
+         subject.hex().substr(0, 64);
+}
+
 }  // namespace
 
 std::vector<std::string> ClientImpl::ListTags(const oci::Repository& repository,
@@ -100,13 +106,11 @@ std::vector<oci::Descriptor> ClientImpl::ListReferrers(
   return found;
 }
 
-// distribution-spec, "referrers tag schema": sha256:ab… -> the tag sha256-ab….
 std::vector<oci::Descriptor> ClientImpl::ReferrersFromTag(
     const Endpoint& endpoint, const oci::Repository& repository,
     const oci::Digest& subject, const CancelToken& cancel) {
-  const std::string tag = std::string(oci::ToString(subject.algorithm())) +
-                          "-" + subject.hex().substr(0, 64);
-  Call call = NewCall(endpoint, repository, "GET", "/manifests/" + tag, "pull");
+  Call call = NewCall(endpoint, repository, "GET",
+                      "/manifests/" + ReferrersTag(subject), "pull");
   call.headers = {{"Accept", std::string(oci::media_type::kOciIndex)}};
   Reply reply = requester_.Do(call, cancel);
   if (reply.response.status == 404) return {};
@@ -114,6 +118,30 @@ std::vector<oci::Descriptor> ClientImpl::ReferrersFromTag(
   oci::Document index =
       oci::ParseDocument(std::move(reply.body), oci::media_type::kOciIndex);
   return std::move(index.index->manifests);
+}
+
+void ClientImpl::LinkReferrer(const oci::Repository& repository,
+                              const oci::Document& document,
+                              const CancelToken& cancel) {
+  const oci::Manifest& manifest = *document.manifest;
+  const oci::Digest subject = manifest.subject->digest;
+  std::vector<oci::Descriptor> known =
+      ListReferrers(repository, subject, "", cancel);
+  for (const oci::Descriptor& entry : known) {
+    if (entry.digest == document.digest) return;
+  }
+  known.push_back({document.media_type,
+                   document.digest,
+                   document.bytes.size(),
+                   {},
+                   manifest.annotations,
+                   {},
+                   manifest.artifact_type.empty() ? manifest.config.media_type
+                                                  : manifest.artifact_type});
+  const oci::Index index{
+      std::string(oci::media_type::kOciIndex), std::move(known), {}};
+  PushDocument(oci::Reference(repository, ReferrersTag(subject), std::nullopt),
+               oci::ParseDocument(oci::Serialize(index), ""), cancel);
 }
 
 }  // namespace imgbuild::registry

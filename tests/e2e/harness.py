@@ -42,13 +42,14 @@ def need(program):
 class Registry:
     """Debian's docker-registry on a loopback port that the kernel picks."""
 
-    def __init__(self):
+    def __init__(self, delete=False):
         self.dir = tempfile.mkdtemp(prefix="imgbuild-e2e-registry.")
         config = pathlib.Path(self.dir, "config.yml")
         config.write_text(
             "version: 0.1\n"
             "log: {accesslog: {disabled: false}}\n"
-            f"storage: {{filesystem: {{rootdirectory: {self.dir}/data}}}}\n"
+            f"storage: {{filesystem: {{rootdirectory: {self.dir}/data}}, "
+            f"delete: {{enabled: {str(delete).lower()}}}}}\n"
             'http: {addr: "127.0.0.1:0"}\n')
         self.log = pathlib.Path(self.dir, "log")
         with open(self.log, "wb") as log:
@@ -129,7 +130,7 @@ def busybox_tar():
     return data.getvalue()
 
 
-def write_layout(directory, root_tar, config=None):
+def write_layout(directory, root_tar, config=None, architecture="amd64"):
     """An OCI layout, tagged 1, of one layer; returns the manifest digest."""
     blobs = pathlib.Path(directory, "blobs", "sha256")
     blobs.mkdir(parents=True)
@@ -141,7 +142,7 @@ def write_layout(directory, root_tar, config=None):
 
     layer = put(gzip.compress(root_tar, mtime=0))
     config_blob = put(json.dumps({
-        "architecture": "amd64", "os": "linux",
+        "architecture": architecture, "os": "linux",
         "created": "2024-01-01T00:00:00Z",
         "config": {"Env": ["PATH=/bin"], "Cmd": ["sh"], **(config or {})},
         "rootfs": {"type": "layers", "diff_ids": [digest_of(root_tar)]},

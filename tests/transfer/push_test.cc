@@ -32,8 +32,8 @@ class PushTest : public ::testing::Test {
                                oci::Platform::Parse("linux/amd64"),
                                PullPolicy::kAlways);
   }
-  PushResult PushTo(const std::string& name) {
-    PushOptions options;
+  CopyResult PushTo(const std::string& name) {
+    CopyOptions options;
     options.on_blob = [&](const oci::Descriptor&,
                           registry::PushOutcome outcome) {
       outcomes_.push_back(outcome);
@@ -63,7 +63,7 @@ class PushTest : public ::testing::Test {
 
 TEST_F(PushTest, TheDigestOverThereIsTheDigestHere) {
   transfer_.EnsureBlobs(LayersOf(*image_));
-  const PushResult result = PushTo("other.example/x/y:1");
+  const CopyResult result = PushTo("other.example/x/y:1");
   EXPECT_EQ(result.digest.ToString(), digest_);
   EXPECT_EQ(other_.Manifest("x/y", "1"), home_.Manifest("a/b", "t"));
   EXPECT_EQ(other_.Manifest("x/y", digest_), home_.Manifest("a/b", "t"));

@@ -95,6 +95,9 @@ class Client {
                          const oci::Descriptor& descriptor, BlobSink& sink,
                          const CancelToken& cancel) = 0;
 
+  // One HEAD.
+  virtual bool DocumentExists(const oci::Reference& reference,
+                              const CancelToken& cancel) = 0;
   virtual bool BlobExists(const oci::Repository& repository,
                           const oci::Digest& digest,
                           const CancelToken& cancel) = 0;
@@ -118,6 +121,11 @@ class Client {
   virtual std::vector<oci::Descriptor> ListReferrers(
       const oci::Repository& repository, const oci::Digest& subject,
       const std::string& artifact_type, const CancelToken& cancel) = 0;
+  // After `document`, which has a subject, was pushed: where the registry keeps
+  // no list of referrers, adds it to the tag that stands in for the list.
+  virtual void LinkReferrer(const oci::Repository& repository,
+                            const oci::Document& document,
+                            const CancelToken& cancel) = 0;
   // GET /v2/ with these credentials: for `login`.
   virtual void CheckCredentials(const std::string& host,
                                 const Credentials& credentials,

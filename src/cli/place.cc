@@ -1,0 +1,131 @@
+#include "cli/place.h"
+
+#include <fmt/format.h>
+
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/strings.h"
+
+#include "cli/image_lookup.h"
+
+namespace imgbuild::cli {
+namespace {
+
+struct Prefix {
+  const char* text;
+  Place::Kind kind;
+};
+constexpr Prefix kPrefixes[] = {
+    {"docker://", Place::Kind::kRegistry},
+    {"store:", Place::Kind::kStore},
+    {"oci-layout://", Place::Kind::kLayout},
+    {"oci-layout:", Place::Kind::kLayout},
+    {"oci-archive:", Place::Kind::kOciArchive},
+    {"oci:", Place::Kind::kLayout},
+    {"docker-archive:", Place::Kind::kDockerArchive},
+};
+
+// "DIR:TAG", "DIR:@DIGEST", "DIR@DIGEST", "FILE:NAME:TAG" at the first colon.
+void SplitPath(const std::string& text, Place* place) {
+  const size_t colon = text.find(':');
+  const size_t at = text.find("@sha");
+  if (at != std::string::npos && at < colon) {
+    place->path = text.substr(0, at);
+    place->name = text.substr(at);
+    return;
+  }
+  place->path = text.substr(0, colon);
+  if (colon != std::string::npos) place->name = text.substr(colon + 1);
+}
+
+std::optional<oci::Reference> ArchiveName(
+    const Place& place, const std::optional<oci::Reference>& source) {
+  if (!place.name.empty()) {
+    return oci::Reference::Parse(place.name).WithDefaultTag();
+  }
+  if (source && source->tag()) return source->WithoutDigest();
+  return std::nullopt;
+}
+
+}  // namespace
+
+Place ParsePlace(const std::string& word) {
+  Place place;
+  for (const Prefix& prefix : kPrefixes) {
+    if (!word.starts_with(prefix.text)) continue;
+    const std::string rest = word.substr(std::string(prefix.text).size());
+    place.kind = prefix.kind;
+    if (place.kind == Place::Kind::kRegistry ||
+        place.kind == Place::Kind::kStore) {
+      place.name = rest;
+    } else {
+      SplitPath(rest, &place);
+    }
+    if (place.path.empty() && place.name.empty()) {
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("{} names nothing", Quoted(word)));
+    }
+    return place;
+  }
+  place.name = word;
+  return place;
+}
+
+std::unique_ptr<transfer::ImageSource> OpenSource(App& app,
+                                                  const Place& place) {
+  switch (place.kind) {
+    case Place::Kind::kRegistry:
+      return transfer::RegistrySource(
+          app.client(), oci::Reference::Parse(place.name), app.cancel);
+    case Place::Kind::kStore: {
+      const store::Match match = RequireImage(app, place.name);
+      const auto reference = oci::Reference::TryParse(place.name);
+      return transfer::StoreSource(
+          app.store(), app.transfer(),
+          match.name ? match.name->target : match.image.manifest,
+          match.how == store::Match::How::kId ? std::nullopt : reference);
+    }
+    case Place::Kind::kLayout:
+      return transfer::LayoutSource(place.path, place.name);
+    case Place::Kind::kDockerArchive:
+    case Place::Kind::kOciArchive:
+      break;
+  }
+  throw Error(ErrorCode::kUsage, "archives are written here, not read")
+      .WithHint("tar -xf it into a directory and copy from oci:DIR");
+}
+
+std::unique_ptr<transfer::ImageTarget> OpenTarget(
+    App& app, const Place& place, const std::optional<oci::Reference>& source,
+    const oci::Platform& platform) {
+  switch (place.kind) {
+    case Place::Kind::kRegistry: {
+      const oci::Reference name = oci::Reference::Parse(place.name);
+      if (name.digest()) {
+        throw Error(ErrorCode::kUsage,
+                    "the digest of a copy is that of what is copied")
+            .WithHint("give a tag, or --by-digest for none");
+      }
+      return transfer::RegistryTarget(app.client(), name.repository(),
+                                      name.tag(), app.cancel);
+    }
+    case Place::Kind::kStore:
+      return transfer::StoreTarget(
+          app.store(), oci::Reference::Parse(place.name), platform, app.cancel);
+    case Place::Kind::kLayout: {
+      std::string tag = place.name;
+      if (tag.empty() && source) tag = source->tag().value_or("");
+      return transfer::LayoutTarget(place.path, tag, app.cancel);
+    }
+    case Place::Kind::kDockerArchive:
+      return transfer::ArchiveTarget(place.path, transfer::ArchiveKind::kDocker,
+                                     ArchiveName(place, source), app.pool(),
+                                     app.cancel);
+    case Place::Kind::kOciArchive:
+      return transfer::ArchiveTarget(place.path, transfer::ArchiveKind::kOci,
+                                     ArchiveName(place, source), app.pool(),
+                                     app.cancel);
+  }
+  throw Error(ErrorCode::kUsage, "an unknown place");
+}
+
+}  // namespace imgbuild::cli
