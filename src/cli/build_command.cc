@@ -127,7 +127,7 @@ build::BuildResult Build(App& app, const BuildFlags& flags,
 
   build::TransferResolver resolver = MakeResolver(app, flags, progress);
   const plan::BuildGraph graph =
-      PlanUnderPolicy(flags, file, options, resolver);
+      PlanUnderPolicy(flags, input.dockerfile_path, file, options, resolver);
   ShowWarnings(graph, file, progress);
 
   const OpenedContexts contexts(app, input, options.named_contexts,
@@ -214,7 +214,7 @@ int PlanCommand(App& app, const Words& words) {
   const dockerfile::Dockerfile file = dockerfile::Parse(input.dockerfile);
   build::TransferResolver resolver = MakeResolver(app, flags, progress);
   const plan::BuildGraph graph =
-      PlanUnderPolicy(flags, file, options, resolver);
+      PlanUnderPolicy(flags, input.dockerfile_path, file, options, resolver);
   const std::string text = flags.format == "json"  ? plan::ToJson(graph)
                            : flags.format == "dot" ? plan::ToDot(graph)
                                                    : plan::ToText(graph);

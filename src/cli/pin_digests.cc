@@ -1,12 +1,32 @@
 #include "cli/pin_digests.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
+
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/for_each.h"
+#include "imgbuild/util/fs.h"
+
+#include "cli/text_file.h"
 
 namespace imgbuild::cli {
 namespace {
 
 constexpr unsigned kParallel = 16;
+
+lock::DigestOf FromLock(const lock::Lockfile& lockfile,
+                        const std::string& lock_path,
+                        const std::string& dockerfile) {
+  return [&lockfile, lock_path, dockerfile](const oci::Reference& name) {
+    const lock::ImagePin* pin = lockfile.FindImage(name);
+    if (pin != nullptr) return std::optional<oci::Digest>(pin->digest);
+    throw Error(ErrorCode::kPolicy,
+                fmt::format("{} does not have {}", lock_path, name.Familiar()))
+        .WithHint(fmt::format("imgbuild lock -f {} adds it, imgbuild pin "
+                              "--no-lock asks the registry",
+                              dockerfile));
+  };
+}
 
 }  // namespace
 
@@ -14,7 +34,14 @@ void PinDigests::Expect(const dockerfile::Dockerfile& file,
                         const std::string& path,
                         const std::vector<lock::UsedName>& used,
                         lock::PinMode mode) {
-  static_cast<void>(path);
+  if (!ignore_locks_) {
+    const std::string lock_path = lock::LockPathOf(path);
+    if (fs::LstatIfExists(AT_FDCWD, lock_path)) {
+      locks_.emplace(path, lock::Parse(ReadTextFile(
+                               lock_path, lock::kMaxLockBytes, "lock")));
+      return;
+    }
+  }
   lock::PlanPins(file, used, mode, [&](const oci::Reference& name) {
     answers_.try_emplace(name.ToString());
     return std::optional<oci::Digest>();
@@ -40,7 +67,9 @@ void PinDigests::Fetch() {
 }
 
 lock::DigestOf PinDigests::For(const std::string& path) const {
-  static_cast<void>(path);
+  if (const auto it = locks_.find(path); it != locks_.end()) {
+    return FromLock(it->second, lock::LockPathOf(path), path);
+  }
   return [this](const oci::Reference& name) {
     const Answer& answer = answers_.at(name.ToString());
     if (answer.error) std::rethrow_exception(answer.error);

@@ -1,10 +1,16 @@
 #include "cli/policed_plan.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
+
 #include <cstdlib>
 #include <optional>
+#include <variant>
 
 #include "imgbuild/build/policy_resolver.h"
 #include "imgbuild/lock/source_policy.h"
+#include "imgbuild/util/clock.h"
+#include "imgbuild/util/fs.h"
 
 #include "cli/text_file.h"
 
@@ -22,19 +28,111 @@ std::optional<lock::SourcePolicy> LoadSourcePolicy(const BuildFlags& flags) {
       ReadTextFile(path, lock::kMaxSourcePolicyBytes, "source policy"));
 }
 
+// imgbuild.toml beside the Dockerfile.
+std::optional<lock::Policy> LoadPolicyFile(const std::string& dockerfile_path) {
+  if (dockerfile_path.empty()) return std::nullopt;
+  const size_t slash = dockerfile_path.rfind('/') + 1;
+  const std::string path = dockerfile_path.substr(0, slash) + "imgbuild.toml";
+  if (!fs::LstatIfExists(AT_FDCWD, path)) return std::nullopt;
+  return lock::ParsePolicyFile(
+      ReadTextFile(path, lock::kMaxPolicyBytes, "policy"));
+}
+
+lock::UsedName UsedImage(const plan::ImageOp& op, const plan::Vertex& vertex) {
+  lock::UsedName used;
+  used.image = op.image.name.WithDefaultTag();
+  used.name = lock::KeyOf(*used.image).ToString();
+  used.platform = vertex.platform;
+  used.range = vertex.range;
+  return used;
+}
+
+lock::UsedName UsedRemote(const plan::CopyOp& op,
+                          const plan::CopyOp::Remote& remote) {
+  lock::UsedName used;
+  used.kind = remote.git ? lock::Kind::kGit : lock::Kind::kUrl;
+  used.name = remote.url;
+  used.range = remote.range;
+  used.own_checksum = op.checksum;
+  if (remote.git) {
+    used.name = remote.git->remote;
+    if (!remote.git->ref.empty()) used.name += "#" + remote.git->ref;
+    if (used.own_checksum.empty()) used.own_checksum = remote.git->commit;
+    const size_t length = remote.git->ref.size();
+    const bool is_commit = (length == 40 || length == 64) &&
+                           remote.git->ref.find_first_not_of(
+                               "0123456789abcdef") == std::string::npos;
+    if (is_commit) used.own_checksum = remote.git->ref;
+  }
+  return used;
+}
+
+lock::PolicyFacts FactsOf(const plan::BuildGraph& graph,
+                          const lock::Lockfile* lockfile) {
+  lock::PolicyFacts facts;
+  facts.lockfile = lockfile;
+  facts.now = SystemClock().NowSeconds();
+  for (const plan::Vertex& vertex : graph.vertices) {
+    if (const auto* image = std::get_if<plan::ImageOp>(&vertex.op)) {
+      facts.used.push_back(UsedImage(*image, vertex));
+      facts.created[facts.used.back().name] =
+          image->image.config.created.value_or("");
+    } else if (const auto* copy = std::get_if<plan::CopyOp>(&vertex.op)) {
+      for (const plan::CopyOp::Remote& remote : copy->remotes) {
+        facts.used.push_back(UsedRemote(*copy, remote));
+      }
+    } else if (const auto* run = std::get_if<plan::RunOp>(&vertex.op)) {
+      facts.runs.push_back({vertex.stage, run->network, vertex.range});
+    }
+  }
+  return facts;
+}
+
+plan::BuildGraph PlanUnderSourcePolicy(const lock::SourcePolicy& policy,
+                                       const dockerfile::Dockerfile& file,
+                                       const plan::PlanOptions& options,
+                                       plan::ImageResolver& resolver) {
+  build::CheckLocalSources(policy, {});
+  build::PolicyResolver policed(policy, resolver);
+  plan::BuildGraph graph = plan::Plan(file, options, policed);
+  build::CheckLocalSources(policy, graph.contexts);
+  build::ApplyToRemotes(policy, graph);
+  return graph;
+}
+
 }  // namespace
 
+void EnforcePolicies(const std::string& dockerfile_path,
+                     const lock::PolicyFacts& facts) {
+  std::vector<lock::PolicyFinding> findings;
+  const auto check = [&](const std::optional<lock::Policy>& policy) {
+    if (!policy) return;
+    for (auto& finding : lock::EvaluatePolicy(*policy, facts)) {
+      findings.push_back(std::move(finding));
+    }
+  };
+  if (facts.lockfile != nullptr) check(lock::PolicyOf(*facts.lockfile));
+  check(LoadPolicyFile(dockerfile_path));
+  if (findings.empty()) return;
+  Error error = lock::ToError(findings.front());
+  for (size_t i = 1; i < findings.size(); ++i) {
+    error.WithNote(fmt::format("also at {}: {}", findings[i].range.ToString(),
+                               findings[i].message));
+  }
+  throw error;
+}
+
 plan::BuildGraph PlanUnderPolicy(const BuildFlags& flags,
+                                 const std::string& dockerfile_path,
                                  const dockerfile::Dockerfile& file,
                                  const plan::PlanOptions& options,
-                                 plan::ImageResolver& resolver) {
+                                 plan::ImageResolver& resolver,
+                                 const lock::Lockfile* lockfile) {
   const auto policy = LoadSourcePolicy(flags);
-  if (!policy) return plan::Plan(file, options, resolver);
-  build::CheckLocalSources(*policy, {});
-  build::PolicyResolver policed(*policy, resolver);
-  plan::BuildGraph graph = plan::Plan(file, options, policed);
-  build::CheckLocalSources(*policy, graph.contexts);
-  build::ApplyToRemotes(*policy, graph);
+  plan::BuildGraph graph =
+      policy ? PlanUnderSourcePolicy(*policy, file, options, resolver)
+             : plan::Plan(file, options, resolver);
+  EnforcePolicies(dockerfile_path, FactsOf(graph, lockfile));
   return graph;
 }
 

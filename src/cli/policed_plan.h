@@ -2,7 +2,11 @@
 #ifndef IMGBUILD_CLI_POLICED_PLAN_H_
 #define IMGBUILD_CLI_POLICED_PLAN_H_
 
+#include <string>
+
 #include "imgbuild/dockerfile/ast.h"
+#include "imgbuild/lock/lockfile.h"
+#include "imgbuild/lock/policy.h"
 #include "imgbuild/plan/planner.h"
 
 #include "cli/build_options.h"
@@ -10,13 +14,22 @@
 namespace imgbuild::cli {
 
 // plan::Plan() through the source policy of --source-policy or, without it, of
-// $EXPERIMENTAL_BUILDKIT_SOURCE_POLICY (the file's name). Throws Error(kPolicy)
-// at the word of the Dockerfile that is denied, Error(kDockerfile) at the place
-// in the policy that is wrong.
+// $EXPERIMENTAL_BUILDKIT_SOURCE_POLICY (the file's name); then what [policy] of
+// the lock and of imgbuild.toml beside the Dockerfile say of it
+// (EnforcePolicies). Throws Error(kPolicy) at the word of the Dockerfile,
+// Error(kDockerfile) at the place in the policy that is wrong.
+// `dockerfile_path`: "" when it is no file here; then there is nothing beside
+// it. `lockfile` may be null.
 plan::BuildGraph PlanUnderPolicy(const BuildFlags& flags,
+                                 const std::string& dockerfile_path,
                                  const dockerfile::Dockerfile& file,
                                  const plan::PlanOptions& options,
-                                 plan::ImageResolver& resolver);
+                                 plan::ImageResolver& resolver,
+                                 const lock::Lockfile* lockfile = nullptr);
+
+// Throws Error(kPolicy) at the first finding, with the others as notes.
+void EnforcePolicies(const std::string& dockerfile_path,
+                     const lock::PolicyFacts& facts);
 
 }  // namespace imgbuild::cli
 

@@ -149,7 +149,7 @@ class Pin(harness.Case):
         for name in names:
             self.write_bytes(name, "FROM BASE:1\nFROM BASE:1 AS b\n")
         for name in (".hidden/Dockerfile", "Dockerfile.dockerignore",
-                     "Dockerfile.lock", "notes"):
+                     "Dockerfile.orig", "notes"):
             self.write_bytes(name, "FROM BASE:1\n")
         before = self.count(" /v2/base/manifests/1 HTTP/1.1\" 200")
         done = self.pin("-r")
@@ -158,6 +158,38 @@ class Pin(harness.Case):
         for name in names:
             self.assertIn(self.base_digest, (self.context / name).read_text())
         self.assertNotIn("sha256", (self.context / "notes").read_text())
+
+    def test_the_lock_decides(self):
+        """Its digest, whatever the tag stands for; and nobody is asked."""
+        path = self.write_bytes("Dockerfile", "FROM BASE:1\nFROM BASE:2\n")
+        digest = "sha256:" + "ab" * 32
+        self.write("Dockerfile.lock",
+                   "version = 1\n\n[[image]]\n"
+                   f'name = "{self.name}:1"\nwritten = ["{self.name}:1"]\n'
+                   f'digest = "{digest}"\nmedia-type = "{INDEX}"\n'
+                   "size = 7\n\n"
+                   '[image.platform."linux/amd64"]\n'
+                   f'manifest = "{digest}"\nsize = 7\nconfig = "{digest}"\n')
+        before = self.count("/v2/")
+        done = self.pin(status=6)
+        self.assertEqual(self.count("/v2/"), before)
+        self.assertEqual(path.read_text(),
+                         f"FROM {self.name}:1@{digest}\nFROM {self.name}:2\n")
+        self.assertEqual(
+            done.stderr,
+            f"error: Dockerfile.lock does not have {self.name}:2\n"
+            " --> Dockerfile:2:6\n"
+            "  |\n"
+            f"2 | FROM {self.name}:2\n"
+            f"  |      {'^' * len(self.name + ':2')}\n"
+            "  = hint: imgbuild lock -f Dockerfile adds it, imgbuild pin "
+            "--no-lock asks the registry\n")
+        path.write_text(f"FROM {self.name}:1\n")
+        self.pin("--no-lock")
+        self.assertIn(self.base_digest, path.read_text())
+        # And --update brings it to what the lock has.
+        self.pin("--update")
+        self.assertIn(digest, path.read_text())
 
     def test_a_link_stays_a_link(self):
         path = self.write_bytes("real/file", "FROM BASE:1\n")
