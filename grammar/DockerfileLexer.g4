@@ -81,9 +81,11 @@ ENV         : E N V                     { Arguments(Pairs, false); } -> mode(Fla
 EXPOSE      : E X P O S E               { Arguments(Words, false); } -> mode(Flags) ;
 FROM        : F R O M                   { Arguments(Words, false); } -> mode(Flags) ;
 HEALTHCHECK : H E A L T H C H E C K     { Arguments(Health, false); } -> mode(Flags) ;
+INCLUDE     : I N C L U D E             { Arguments(Rest, false); } -> mode(Flags) ;
 LABEL       : L A B E L                 { Arguments(Pairs, false); } -> mode(Flags) ;
 MAINTAINER  : M A I N T A I N E R       { Arguments(Rest, false); } -> mode(Flags) ;
 ONBUILD     : O N B U I L D             { Arguments(0, false); } -> mode(Flags) ;
+RESET       : R E S E T                 { Arguments(Words, false); } -> mode(Flags) ;
 RUN         : R U N                     { Arguments(Script, true); } -> mode(Flags) ;
 SHELL       : S H E L L                 { Arguments(Rest, true); } -> mode(Flags) ;
 STOPSIGNAL  : S T O P S I G N A L       { Arguments(Rest, false); } -> mode(Flags) ;

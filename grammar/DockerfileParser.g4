@@ -30,9 +30,9 @@ plain
     | (CMD | ENTRYPOINT | SHELL) flags (execForm | text)
     | (COPY | ADD) flags (execForm | sources)
     | VOLUME flags (execForm | words)
-    | EXPOSE flags words
+    | (EXPOSE | RESET) flags words
     | (ENV | LABEL | ARG) flags pairs
-    | (MAINTAINER | USER | WORKDIR | STOPSIGNAL) flags text
+    | (MAINTAINER | USER | WORKDIR | STOPSIGNAL | INCLUDE) flags text
     | HEALTHCHECK flags healthcheck
     | UNKNOWN flags text
     ;

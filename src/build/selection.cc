@@ -53,13 +53,14 @@ Error Missing(const ContextSource& source, const std::string& path,
 
 void AddMatch(const ContextSource& source, const std::string& name,
               const std::string& keyword, const SourceRange& range,
-              const context::PatternList* exclude, Selection& out) {
+              const context::PatternList* exclude, bool if_exists,
+              Selection& out) {
   Selected selected;
   selected.name = name;
   selected.path = ResolveInTree(source, name, true);
   selected.items = source.Walk(selected.path, exclude);
   if (selected.items.empty()) {
-    if (source.Lstat(selected.path)) return;  // all of it is excluded
+    if (if_exists || source.Lstat(selected.path)) return;  // or all excluded
     throw Missing(source, name, keyword, range);
   }
   selected.directory = selected.items.front().info.type == FileType::kDirectory;
@@ -84,7 +85,7 @@ Selection Select(const ContextSource& source, const plan::CopyOp& op) {
   for (const plan::CopyOp::Pattern& pattern : op.patterns) {
     for (const std::string& name : context::ExpandGlob(source, pattern.text)) {
       AddMatch(source, name, keyword, pattern.range,
-               exclude ? &*exclude : nullptr, out);
+               exclude ? &*exclude : nullptr, op.if_exists, out);
     }
   }
   return out;
@@ -93,7 +94,8 @@ Selection Select(const ContextSource& source, const plan::CopyOp& op) {
 Selection SelectPath(const ContextSource& source, const std::string& path,
                      const SourceRange& range) {
   Selection out;
-  AddMatch(source, fs::CleanRelative(path), "RUN --mount", range, nullptr, out);
+  AddMatch(source, fs::CleanRelative(path), "RUN --mount", range, nullptr,
+           false, out);
   return out;
 }
 

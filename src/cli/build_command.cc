@@ -6,7 +6,6 @@
 #include <cstdio>
 
 #include "imgbuild/build/image_resolver.h"
-#include "imgbuild/dockerfile/parser.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
@@ -14,6 +13,7 @@
 
 #include "cli/build_input.h"
 #include "cli/commands.h"
+#include "cli/include_files.h"
 #include "cli/policed_plan.h"
 #include "cli/progress.h"
 
@@ -123,7 +123,7 @@ build::BuildResult Build(App& app, const BuildFlags& flags,
   // What is fetched from here on cannot be swept away.
   const auto lease = app.store().Hold();
   const BuildInput input = ReadInput(app, flags, progress);
-  const dockerfile::Dockerfile file = dockerfile::Parse(input.dockerfile);
+  const dockerfile::Dockerfile file = ParseDockerfile(input);
 
   build::TransferResolver resolver = MakeResolver(app, flags, progress);
   const plan::BuildGraph graph =
@@ -211,7 +211,7 @@ int PlanCommand(App& app, const Words& words) {
   const plan::PlanOptions options = ToPlanOptions(flags);
   NullProgress progress;
   const BuildInput input = ReadInput(app, flags, progress);
-  const dockerfile::Dockerfile file = dockerfile::Parse(input.dockerfile);
+  const dockerfile::Dockerfile file = ParseDockerfile(input);
   build::TransferResolver resolver = MakeResolver(app, flags, progress);
   const plan::BuildGraph graph =
       PlanUnderPolicy(flags, input.dockerfile_path, file, options, resolver);

@@ -189,7 +189,7 @@ bool ReadDockerfileInside(const std::string& name, BuildInput& input) {
   }
   input.dockerfile = std::make_shared<SourceFile>(
       shown, fs::ReadFd(fd.get(), kMaxDockerfileBytes, shown));
-  if (!input.fetched) input.dockerfile_path = shown;
+  (input.fetched ? input.dockerfile_inside : input.dockerfile_path) = shown;
   return true;
 }
 

@@ -24,6 +24,8 @@ struct BuildInput {
   std::shared_ptr<const SourceFile> dockerfile;
   // Where a Dockerfile on this machine lies; "" for any other.
   std::string dockerfile_path;
+  // Where one in a fetched context lies in there; "" for any other.
+  std::string dockerfile_inside;
   std::string context_name;  // for messages
   // Tells the steps of this build from those of others, again tomorrow: the
   // directory or URL, and the Dockerfile's name.

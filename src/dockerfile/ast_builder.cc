@@ -30,7 +30,13 @@ constexpr std::pair<Keyword, std::string_view> kKeywords[] = {
     {Keyword::kUser, "USER"},
     {Keyword::kVolume, "VOLUME"},
     {Keyword::kWorkdir, "WORKDIR"},
+    {Keyword::kInclude, "INCLUDE"},
+    {Keyword::kReset, "RESET"},
 };
+
+bool IsExtension(Keyword keyword) {
+  return keyword == Keyword::kInclude || keyword == Keyword::kReset;
+}
 
 bool IsStageName(std::string_view name) {
   const auto lower = [](char c) { return c >= 'a' && c <= 'z'; };
@@ -50,9 +56,11 @@ std::string_view KeywordName(Keyword keyword) {
   return "";
 }
 
-std::vector<std::string> KeywordNames() {
+std::vector<std::string> KeywordNames(bool extensions) {
   std::vector<std::string> names;
-  for (const auto& [value, name] : kKeywords) names.emplace_back(name);
+  for (const auto& [value, name] : kKeywords) {
+    if (extensions || !IsExtension(value)) names.emplace_back(name);
+  }
   return names;
 }
 
@@ -132,13 +140,30 @@ InstructionNode AstBuilder::BuildNode(const InstructionSyntax& syntax) {
       return BuildShell(syntax);
     case Keyword::kOnBuild:
       return BuildOnBuild(syntax);
+    case Keyword::kReset:
+      if (extensions_) return BuildReset(syntax);
+      break;
+    case Keyword::kInclude:  // the parser takes it where it may stand
     case Keyword::kUnknown:
       break;
   }
+  ThrowUnknown(syntax);
+}
+
+void AstBuilder::ThrowUnknown(const InstructionSyntax& syntax) {
   const std::string_view written = line_.Text(syntax.keyword_span);
+  if (extensions_ && syntax.keyword == Keyword::kInclude) {
+    throw Mistake(syntax, "it is not allowed here", syntax.keyword_span);
+  }
   Error error(ErrorCode::kDockerfile, "unknown instruction " + Shown(written));
   error.At(line_.Range(syntax.keyword_span));
-  if (const std::optional<std::string> near = Suggest(written, KeywordNames()))
+  if (IsExtension(syntax.keyword)) {
+    throw error.WithHint(
+        "it is an extension: write \"# imgbuild: extensions=1\" at the top of "
+        "the Dockerfile");
+  }
+  if (const std::optional<std::string> near =
+          Suggest(written, KeywordNames(extensions_)))
     throw error.WithHint("did you mean \"" + *near + "\"?");
   // Mostly the second line of a command.
   throw error.WithHint(std::string("a line goes on in the next one when '") +
@@ -402,8 +427,10 @@ OnBuild AstBuilder::BuildOnBuild(const InstructionSyntax& syntax) {
     throw Mistake(syntax, "chaining ONBUILD is not allowed",
                   trigger.keyword_span);
   }
+  // What is stored in an image must be understood everywhere.
   if (trigger.keyword == Keyword::kFrom ||
-      trigger.keyword == Keyword::kMaintainer) {
+      trigger.keyword == Keyword::kMaintainer ||
+      (extensions_ && IsExtension(trigger.keyword))) {
     throw Mistake(syntax, name + " is not allowed as a trigger",
                   trigger.keyword_span);
   }
@@ -413,6 +440,40 @@ OnBuild AstBuilder::BuildOnBuild(const InstructionSyntax& syntax) {
   const Span text{trigger.keyword_span.begin, line_.text().size()};
   return OnBuild{std::string(line_.Text(text)) + raw_heredocs_,
                  line_.Range(text)};
+}
+
+Reset AstBuilder::BuildReset(const InstructionSyntax& syntax) {
+  NoFlags(syntax);
+  static constexpr std::pair<std::string_view, Reset::What> kWhat[] = {
+      {"VOLUME", Reset::What::kVolume},
+      {"EXPOSE", Reset::What::kExpose},
+      {"ENV", Reset::What::kEnv},
+      {"LABEL", Reset::What::kLabel},
+      {"ENTRYPOINT", Reset::What::kEntrypoint}};
+  std::vector<std::string> known;
+  for (const auto& [name, what] : kWhat) known.emplace_back(name);
+  const std::string list = Join(known, ", ");
+  if (syntax.words.empty()) {
+    throw Missing(syntax, "requires what is taken back")
+        .WithHint("it is one of " + list);
+  }
+  const std::string_view written = line_.Text(syntax.words[0].span);
+  for (const auto& [name, what] : kWhat) {
+    if (!EqualsIgnoreCase(written, name)) continue;
+    Reset reset{what, {}};
+    for (size_t i = 1; i < syntax.words.size(); ++i) {
+      if (what == Reset::What::kEntrypoint) {
+        throw Mistake(syntax, "ENTRYPOINT has no names", syntax.words[i].span);
+      }
+      reset.names.push_back(line_.MakeWord(syntax.words[i].span));
+    }
+    return reset;
+  }
+  Error error = Mistake(syntax, "cannot take back " + Shown(written),
+                        syntax.words[0].span);
+  const auto near = Suggest(written, known);
+  throw error.WithHint(near ? "did you mean \"" + *near + "\"?"
+                            : "it is one of " + list);
 }
 
 }  // namespace imgbuild::dockerfile

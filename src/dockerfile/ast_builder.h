@@ -19,8 +19,13 @@ class AstBuilder {
  public:
   // `line` was read from `reader`, which stands behind it: here-document
   // bodies are taken from there.
-  AstBuilder(const LogicalLine& line, LineReader* reader)
-      : line_(line), reader_(*reader), escape_(reader->escape()) {}
+  // `extensions`: RESET is an instruction.
+  AstBuilder(const LogicalLine& line, LineReader* reader,
+             bool extensions = false)
+      : line_(line),
+        reader_(*reader),
+        escape_(reader->escape()),
+        extensions_(extensions) {}
 
   // Throws Error(kDockerfile).
   Instruction Build(const InstructionSyntax& syntax);
@@ -40,6 +45,8 @@ class AstBuilder {
   Healthcheck BuildHealthcheck(const InstructionSyntax& syntax);
   Shell BuildShell(const InstructionSyntax& syntax);
   OnBuild BuildOnBuild(const InstructionSyntax& syntax);
+  Reset BuildReset(const InstructionSyntax& syntax);
+  [[noreturn]] void ThrowUnknown(const InstructionSyntax& syntax);
 
   void CopySources(const InstructionSyntax& syntax, Copy* copy);
   std::vector<RawMount> BuildMounts(const FlagSet& flags);
@@ -61,6 +68,7 @@ class AstBuilder {
   const LogicalLine& line_;
   LineReader& reader_;
   const char escape_;
+  const bool extensions_;
   // "\n" + body + name of each here-document read so far: a script's or a
   // trigger's text goes on with it.
   std::string raw_heredocs_;
@@ -69,7 +77,8 @@ class AstBuilder {
 
 // "RUN", "COPY".
 std::string_view KeywordName(Keyword keyword);
-std::vector<std::string> KeywordNames();
+// Without `extensions`: those that every builder knows.
+std::vector<std::string> KeywordNames(bool extensions = false);
 
 // As Go writes durations: "1m30s", "500ms", "0". Nanoseconds; nullopt for
 // anything else and for overflow.

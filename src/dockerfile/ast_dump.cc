@@ -131,6 +131,7 @@ class Dumper {
   static std::string Name(const Shell&) { return "shell"; }
   static std::string Name(const Arg&) { return "arg"; }
   static std::string Name(const OnBuild&) { return "onbuild"; }
+  static std::string Name(const Reset&) { return "reset"; }
 
   void Show(const From& n) {
     Leaf("platform", n.platform);
@@ -152,6 +153,7 @@ class Dumper {
     Leaf("network", n.network);
     Leaf("security", n.security);
     Leaf("device", n.devices);
+    if (n.no_cache) Bare("no-cache");
     Show(n.command);
     Show(n.heredocs);
     if (n.only_heredoc) Bare("only-heredoc");
@@ -188,6 +190,7 @@ class Dumper {
     if (n.unpack) Bare(std::string("unpack ") + (*n.unpack ? "true" : "false"));
     if (n.link) Bare("link");
     if (n.parents) Bare("parents");
+    if (n.if_exists) Bare("if-exists");
     Leaf("exclude", n.excludes);
     Leaf("source", n.sources);
     Show(n.heredocs);
@@ -240,6 +243,13 @@ class Dumper {
     }
   }
   void Show(const OnBuild& n) { Leaf("trigger", n.trigger, n.trigger_range); }
+
+  void Show(const Reset& n) {
+    constexpr const char* kNames[] = {"volume", "expose", "env", "label",
+                                      "entrypoint"};
+    Bare(std::string("what ") + kNames[static_cast<size_t>(n.what)]);
+    Leaf("name", n.names);
+  }
 
   std::string out_;
   size_t depth_ = 0;

@@ -75,12 +75,14 @@ Run AstBuilder::BuildRun(const InstructionSyntax& syntax) {
   const FlagSet flags = Flags(syntax, {{"mount", FlagKind::kMulti},
                                        {"network", FlagKind::kText},
                                        {"security", FlagKind::kText},
-                                       {"device", FlagKind::kMulti}});
+                                       {"device", FlagKind::kMulti},
+                                       {"no-cache", FlagKind::kBool}});
   Run run;
   run.mounts = BuildMounts(flags);
   run.network = OneOf(flags, "network", {"default", "none", "host"});
   run.security = OneOf(flags, "security", {"sandbox", "insecure"});
   run.devices = flags.Multi("device");
+  run.no_cache = flags.Bool("no-cache").value_or(false);
   run.command = BuildCommand(syntax);
   if (syntax.json) return run;
 
@@ -147,6 +149,7 @@ Copy AstBuilder::BuildCopy(const InstructionSyntax& syntax) {
   } else {
     specs.push_back({"from", FlagKind::kText});
     specs.push_back({"parents", FlagKind::kBool});
+    specs.push_back({"if-exists", FlagKind::kBool});
   }
   const FlagSet flags = Flags(syntax, specs);
   CopySources(syntax, &copy);
@@ -172,6 +175,7 @@ Copy AstBuilder::BuildCopy(const InstructionSyntax& syntax) {
   copy.unpack = flags.Bool("unpack");
   copy.link = flags.Bool("link").value_or(false);
   copy.parents = flags.Bool("parents").value_or(false);
+  copy.if_exists = flags.Bool("if-exists").value_or(false);
   copy.excludes = flags.Multi("exclude");
   return copy;
 }

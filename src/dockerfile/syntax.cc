@@ -113,12 +113,16 @@ Keyword KeywordOf(size_t token_type) {
       return Keyword::kFrom;
     case DockerfileLexer::HEALTHCHECK:
       return Keyword::kHealthcheck;
+    case DockerfileLexer::INCLUDE:
+      return Keyword::kInclude;
     case DockerfileLexer::LABEL:
       return Keyword::kLabel;
     case DockerfileLexer::MAINTAINER:
       return Keyword::kMaintainer;
     case DockerfileLexer::ONBUILD:
       return Keyword::kOnBuild;
+    case DockerfileLexer::RESET:
+      return Keyword::kReset;
     case DockerfileLexer::RUN:
       return Keyword::kRun;
     case DockerfileLexer::SHELL:

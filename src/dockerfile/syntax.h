@@ -24,9 +24,11 @@ enum class Keyword {
   kExpose,
   kFrom,
   kHealthcheck,
+  kInclude,  // an extension
   kLabel,
   kMaintainer,
   kOnBuild,
+  kReset,  // an extension
   kRun,
   kShell,
   kStopSignal,

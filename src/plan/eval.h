@@ -13,6 +13,10 @@
 
 namespace imgbuild::plan {
 
+// PATH of an image that sets none.
+inline constexpr char kDefaultPath[] =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 // What a stage has come to after its latest instruction. A stage FROM another
 // starts from a copy of the other's state.
 struct StageState {
@@ -70,7 +74,12 @@ class StageEvaluator {
   void Do(const dockerfile::Shell& shell);
   void Do(const dockerfile::Arg& arg);
   void Do(const dockerfile::OnBuild& trigger);
+  void Do(const dockerfile::Reset& reset);
 
+  // Whether the config had `name`, which it has no more.
+  bool TakeBack(dockerfile::Reset::What what, const std::string& name,
+                const SourceRange& range);
+  void TakeAllBack(dockerfile::Reset::What what);
   std::string Expand(const dockerfile::Word& word);
   void WarnUnmatched(const std::set<std::string>& names,
                      const SourceRange& range);

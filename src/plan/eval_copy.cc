@@ -29,6 +29,7 @@ std::string Destination(const std::string& text, const std::string& workdir) {
 std::string History(const CopyOp& op, const std::string& destination) {
   std::string text = op.is_add ? "ADD" : "COPY";
   if (op.parents) text += " --parents";
+  if (op.if_exists) text += " --if-exists";
   if (!op.chown.empty()) text += " --chown=" + op.chown;
   if (!op.chmod.empty()) text += " --chmod=" + op.chmod;
   for (const CopyOp::Remote& remote : op.remotes) text += " " + remote.url;
@@ -114,6 +115,7 @@ void StageEvaluator::Do(const dockerfile::Copy& copy) {
   op.unpack = copy.unpack;
   op.link = copy.link;
   op.parents = copy.parents;
+  op.if_exists = copy.if_exists;
   if (copy.from) {
     if (dockerfile::HasVariable(copy.from->text, context_.file.escape)) {
       Error error(ErrorCode::kDockerfile,

@@ -194,6 +194,7 @@ void StageEvaluator::Do(const dockerfile::Run& run) {
   op.cgroup_parent = context_.options.cgroup_parent;
   const std::string history = HistoryOfRun(op.args) + " # buildkit";
   AddLayer(std::move(op), std::move(inputs), history);
+  if (run.no_cache) context_.graph.vertices[state_.vertex].no_cache = true;
 }
 
 }  // namespace imgbuild::plan

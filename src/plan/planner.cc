@@ -15,9 +15,6 @@
 namespace imgbuild::plan {
 namespace {
 
-constexpr char kDefaultPath[] =
-    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 VertexIndex AddVertex(BuildGraph& graph, Vertex vertex) {
   graph.vertices.push_back(std::move(vertex));
   return static_cast<VertexIndex>(graph.vertices.size() - 1);

@@ -16,6 +16,17 @@ void Variables::Set(std::string_view name, std::string_view value) {
   }
 }
 
+void Variables::Unset(std::string_view name) {
+  const auto it = index_.find(std::string(name));
+  if (it == index_.end()) return;
+  const size_t at = it->second;
+  list_.erase(list_.begin() + static_cast<std::ptrdiff_t>(at));
+  index_.erase(it);
+  for (auto& [key, index] : index_) {
+    if (index > at) --index;
+  }
+}
+
 std::optional<std::string> Variables::Find(std::string_view name) const {
   const auto it = index_.find(std::string(name));
   if (it == index_.end()) return std::nullopt;

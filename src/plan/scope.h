@@ -19,6 +19,7 @@ namespace imgbuild::plan {
 class Variables {
  public:
   void Set(std::string_view name, std::string_view value);
+  void Unset(std::string_view name);
   std::optional<std::string> Find(std::string_view name) const;
   std::vector<std::string> AsEnv() const;  // "K=V"
   dockerfile::Lookup AsLookup() const;     // valid while *this lives

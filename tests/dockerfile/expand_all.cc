@@ -61,6 +61,7 @@ class Walker {
   void Visit(const Workdir& n) { Do(n.path); }
   void Visit(const Volume& n) { Do(n.paths); }
   void Visit(const StopSignal& n) { Do(n.signal); }
+  void Visit(const Reset& n) { Do(n.names); }
   void Visit(const Arg& n) {
     for (const ArgDeclaration& d : n.declarations) {
       Do(d.name);

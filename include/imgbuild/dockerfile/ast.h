@@ -74,6 +74,7 @@ struct Run {
   std::optional<Word> network;   // default | none | host
   std::optional<Word> security;  // sandbox | insecure
   std::vector<Word> devices;
+  bool no_cache = false;  // ours: --no-cache
   // What goes into the shell and the history: the line as written, with the
   // heredoc bodies and terminators after it.
   std::string script;
@@ -92,7 +93,8 @@ struct Copy {
   std::optional<bool> keep_git_dir;  // ADD
   std::optional<bool> unpack;        // ADD
   bool link = false;
-  bool parents = false;  // COPY
+  bool parents = false;    // COPY
+  bool if_exists = false;  // COPY; ours: --if-exists
   std::vector<Word> excludes;
 };
 struct Cmd {
@@ -158,10 +160,17 @@ struct OnBuild {
   SourceRange trigger_range;
 };
 
+// Ours: takes back what the base image, or the stage so far, has in its config.
+struct Reset {
+  enum class What { kVolume, kExpose, kEnv, kLabel, kEntrypoint };
+  What what = What::kVolume;
+  std::vector<Word> names;  // none: all of them
+};
+
 using InstructionNode =
     std::variant<From, Run, Copy, Cmd, Entrypoint, Env, Label, Maintainer,
                  Expose, User, Workdir, Volume, StopSignal, Healthcheck, Shell,
-                 Arg, OnBuild>;
+                 Arg, OnBuild, Reset>;
 
 struct Instruction {
   InstructionNode node;
@@ -199,6 +208,10 @@ struct Dockerfile {
   std::shared_ptr<const SourceFile> source;
   char escape = '\\';
   std::vector<Directive> directives;
+  // `# imgbuild: extensions=1` stands among the comments at the top: RESET and
+  // INCLUDE are instructions. What was included is in its place; its ranges
+  // point into the included files.
+  bool extensions = false;
   std::vector<Instruction> meta_args;  // ARG before the first FROM
   std::vector<Stage> stages;           // at least one
   std::vector<ParseWarning> warnings;

@@ -3,6 +3,7 @@
 #ifndef IMGBUILD_DOCKERFILE_PARSER_H_
 #define IMGBUILD_DOCKERFILE_PARSER_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,7 +17,16 @@ struct ParseOptions {
   // Longest logical line, heredoc bodies included; above it is a located error.
   size_t max_line_bytes = 64u << 20;
   size_t max_file_bytes = 256u << 20;
+  // The file that INCLUDE `name` means in `from`; throws Error without a place.
+  // Unset: INCLUDE is refused.
+  std::function<std::shared_ptr<const SourceFile>(const SourceFile& from,
+                                                  const std::string& name)>
+      include;
 };
+
+// How deep INCLUDEs may nest, and how many there may be in all.
+inline constexpr size_t kMaxIncludeDepth = 16;
+inline constexpr size_t kMaxIncludes = 1000;
 
 // Throws Error(kDockerfile) with a range at the first mistake: what is wrong,
 // where, and the nearest known name for a misspelt instruction or flag.

@@ -97,6 +97,7 @@ struct CopyOp {
   std::optional<bool> unpack;    // --unpack as written
   bool link = false;
   bool parents = false;
+  bool if_exists = false;  // a source that is not there is left out
   std::vector<std::string> excludes;
   SourceRange destination_range;
   SourceRange chown_range;

@@ -1,0 +1,129 @@
+#include "cli/include_files.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <cerrno>
+
+#include "imgbuild/dockerfile/parser.h"
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/file_tree.h"
+#include "imgbuild/util/fs.h"
+#include "imgbuild/util/strings.h"
+
+namespace imgbuild::cli {
+namespace {
+
+constexpr size_t kMaxIncludedBytes = 16u << 20;
+
+Error Refused(std::string why) {
+  return Error(ErrorCode::kDockerfile, "INCLUDE: " + std::move(why));
+}
+
+// "" for a name without a directory.
+std::string DirName(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
+std::string BaseName(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+Error Absent(int root_fd, const std::string& path, const std::string& name) {
+  Error error = Refused(fmt::format("there is no file {}", Quoted(name)));
+  const UniqueFd dir =
+      TryOpenBeneath(root_fd, DirName(path), O_RDONLY | O_DIRECTORY);
+  if (!dir) return error;
+  if (const auto near = Suggest(BaseName(path), fs::ListDir(dir.get()))) {
+    error.WithHint(fmt::format("did you mean {}?", *near));
+  }
+  return error;
+}
+
+UniqueFd DirectoryOf(const std::string& file) {
+  const size_t slash = file.rfind('/');
+  return fs::OpenIfExists(AT_FDCWD,
+                          slash == std::string::npos ? "."
+                          : slash == 0               ? "/"
+                                                     : file.substr(0, slash),
+                          O_RDONLY | O_DIRECTORY);
+}
+
+IncludeFiles FilesOf(const BuildInput& input) {
+  const SourceFile& dockerfile = *input.dockerfile;
+  if (input.fetched && !input.dockerfile_inside.empty()) {
+    return {fs::OpenDir(input.fetched->root.get(), "."), dockerfile,
+            fs::CleanRelative(input.dockerfile_inside)};
+  }
+  if (input.dockerfile_path.empty()) return {UniqueFd(), dockerfile, ""};
+  UniqueFd dir = DirectoryOf(input.dockerfile_path);
+  std::string path = BaseName(input.dockerfile_path);
+  if (dir && input.context_fd) {
+    const std::string root = fs::PathOfFd(input.context_fd.get());
+    const std::string below = fs::PathOfFd(dir.get());
+    if (below.starts_with(root == "/" ? root : root + "/")) {
+      path = below.substr(root == "/" ? 1 : root.size() + 1) + "/" + path;
+      dir = fs::OpenDir(input.context_fd.get(), ".");
+    }
+  }
+  return {std::move(dir), dockerfile, std::move(path)};
+}
+
+}  // namespace
+
+IncludeFiles::IncludeFiles(UniqueFd root, const SourceFile& dockerfile,
+                           std::string path)
+    : root_(std::move(root)) {
+  const std::string& shown = dockerfile.name();
+  if (shown.ends_with(path)) {
+    shown_root_ = shown.substr(0, shown.size() - path.size());
+  }
+  paths_[&dockerfile] = std::move(path);
+}
+
+std::shared_ptr<const SourceFile> IncludeFiles::Read(const SourceFile& from,
+                                                     const std::string& name) {
+  if (!root_) {
+    throw Refused("a Dockerfile that is no file has nothing beside it")
+        .WithHint("INCLUDE works in a Dockerfile of the context or of -f FILE");
+  }
+  if (name.starts_with('/')) {
+    throw Refused("a file is named relative to the one that includes it");
+  }
+  const std::string dir = DirName(paths_.at(&from));
+  const std::string path = fs::CleanPath(dir.empty() ? name : dir + "/" + name);
+  if (path == ".." || path.starts_with("../")) {
+    throw Refused(
+        fmt::format("{} leads out of the build context", Quoted(name)));
+  }
+  if (const auto it = files_.find(path); it != files_.end()) return it->second;
+  const UniqueFd fd =
+      TryOpenBeneath(root_.get(), path, O_RDONLY | O_NONBLOCK | O_NOCTTY, true);
+  if (!fd) {
+    if (errno == EXDEV) {
+      throw Refused(fmt::format("{}: a link leads out of the build context",
+                                Quoted(name)));
+    }
+    throw Absent(root_.get(), path, name);
+  }
+  if (!S_ISREG(fs::Fstat(fd.get()).st_mode)) {
+    throw Refused(fmt::format("{} is not a file", Quoted(name)));
+  }
+  auto file = std::make_shared<SourceFile>(
+      shown_root_ + path, fs::ReadFd(fd.get(), kMaxIncludedBytes, name));
+  paths_[file.get()] = path;
+  files_[path] = file;
+  return file;
+}
+
+dockerfile::Dockerfile ParseDockerfile(const BuildInput& input) {
+  IncludeFiles files = FilesOf(input);
+  dockerfile::ParseOptions options;
+  options.include = [&files](const SourceFile& from, const std::string& name) {
+    return files.Read(from, name);
+  };
+  return dockerfile::Parse(input.dockerfile, options);
+}
+
+}  // namespace imgbuild::cli

@@ -1,0 +1,2 @@
+RUN ok
+INCLUDE c.Dockerfile

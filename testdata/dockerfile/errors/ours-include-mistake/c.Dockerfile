@@ -1,0 +1,3 @@
+RUN ok
+
+  COPYY a b

@@ -1,0 +1,3 @@
+FROM one AS two
+RUN first \
+  second

@@ -1,0 +1,5 @@
+# a comment
+RUN <<EOF
+INCLUDE nothing: this is text
+EOF
+include more.Dockerfile
