@@ -3,42 +3,22 @@
 
 #include "imgbuild/build/exporter.h"
 #include "imgbuild/context/context.h"
+#include "imgbuild/transfer/archive.h"
 #include "imgbuild/util/error.h"
+#include "imgbuild/util/output_file.h"
 #include "imgbuild/util/strings.h"
 
 #include "build/copy_tree.h"
-#include "build/export_archive.h"
 #include "build/run_mounts.h"
 
 namespace imgbuild::build {
 namespace {
 
-// A file that appears whole or not at all; or standard output.
-class Destination : public Writer {
- public:
-  explicit Destination(const std::string& dest) : dest_(dest) {
-    if (dest_ == "-") return;
-    temporary_ = dest_ + ".partial";
-    file_ = fs::Open(AT_FDCWD, temporary_, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  }
-  ~Destination() override {
-    if (file_ && !done_) ::unlink(temporary_.c_str());
-  }
-  void Write(Bytes bytes) override {
-    fs::WriteAll(file_ ? file_.get() : 1, bytes,
-                 file_ ? std::string_view(dest_) : "standard output");
-  }
-  void Commit() {
-    if (file_) fs::Rename(AT_FDCWD, temporary_, AT_FDCWD, dest_);
-    done_ = true;
-  }
-
- private:
-  std::string dest_;
-  std::string temporary_;
-  UniqueFd file_;
-  bool done_ = false;
-};
+transfer::ArchiveImage ToArchive(const BuildResult& result,
+                                 const std::vector<oci::Reference>& tags) {
+  return {result.manifest, result.config, result.image_id,
+          result.platform, tags,          std::nullopt};
+}
 
 int64_t Epoch(const BuildResult& result) {
   const oci::ImageConfig config = oci::ParseImageConfig(result.config);
@@ -101,23 +81,25 @@ void Export(BuildEnvironment& env, const BuildResult& result,
       return;  // it is in the store already
     case Type::kOci:
     case Type::kDocker: {
-      const Archive archive = output.type == Type::kOci
-                                  ? OciArchive(result, tags)
-                                  : DockerArchive(result, tags);
+      const transfer::Archive archive =
+          output.type == Type::kOci
+              ? transfer::OciArchive({ToArchive(result, tags)})
+              : transfer::DockerArchive({ToArchive(result, tags)});
       if (!output.as_tar) {
         fs::MakeDirs(AT_FDCWD, output.dest, 0755);
         const UniqueFd dir = fs::OpenDir(AT_FDCWD, output.dest);
-        WriteArchiveDirectory(archive, env.store, dir.get());
+        transfer::WriteArchiveDirectory(archive, env.store, dir.get());
         return;
       }
-      Destination dest(output.dest);
-      WriteArchiveTar(archive, Epoch(result), env.store, env.pool, dest);
+      OutputFile dest(output.dest);
+      transfer::WriteArchiveTar(archive, Epoch(result), env.store, env.pool,
+                                dest);
       dest.Commit();
       return;
     }
     case Type::kTar: {
       const Files files = AllFiles(env, result);
-      Destination dest(output.dest);
+      OutputFile dest(output.dest);
       WriteRootTar(env, files, Epoch(result), dest);
       dest.Commit();
       return;

@@ -1,4 +1,4 @@
-#include "build/export_archive.h"
+#include "imgbuild/transfer/archive.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -11,7 +11,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace imgbuild::build {
+namespace imgbuild::transfer {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -21,58 +21,71 @@ std::string BlobPath(const oci::Digest& digest) {
                      digest.hex());
 }
 
-oci::Descriptor ManifestDescriptor(const BuildResult& result) {
-  oci::Descriptor descriptor{result.manifest.media_type,
-                             result.manifest.digest,
-                             result.manifest.bytes.size(),
-                             result.platform,
+// What a name of the image stands for.
+oci::Descriptor TargetOf(const ArchiveImage& image) {
+  const oci::Document& document = image.index ? *image.index : image.manifest;
+  oci::Descriptor descriptor{document.media_type,
+                             document.digest,
+                             document.bytes.size(),
+                             std::nullopt,
                              {},
                              {},
                              {}};
+  if (!image.index) descriptor.platform = image.platform;
   return descriptor;
+}
+
+void AddBlobs(const ArchiveImage& image, Archive& archive) {
+  if (image.index) {
+    archive[BlobPath(image.index->digest)] = {image.index->bytes, {}};
+  }
+  archive[BlobPath(image.manifest.digest)] = {image.manifest.bytes, {}};
+  archive[BlobPath(image.id.digest())] = {image.config, {}};
+  for (const oci::Descriptor& layer : image.manifest.manifest->layers) {
+    archive[BlobPath(layer.digest)] = {"", layer};
+  }
 }
 
 }  // namespace
 
-Archive OciArchive(const BuildResult& result,
-                   const std::vector<oci::Reference>& tags) {
+Archive OciArchive(const std::vector<ArchiveImage>& images) {
   Archive archive;
   archive["oci-layout"] = {R"({"imageLayoutVersion":"1.0.0"})", {}};
   oci::Index index{std::string(oci::media_type::kOciIndex), {}, {}};
-  if (tags.empty()) index.manifests.push_back(ManifestDescriptor(result));
-  for (const oci::Reference& tag : tags) {
-    const oci::Reference name = tag.WithDefaultTag();
-    oci::Descriptor entry = ManifestDescriptor(result);
-    entry.annotations["io.containerd.image.name"] = name.ToString();
-    entry.annotations["org.opencontainers.image.ref.name"] =
-        name.tag().value_or("latest");
-    index.manifests.push_back(std::move(entry));
+  for (const ArchiveImage& image : images) {
+    AddBlobs(image, archive);
+    if (image.names.empty()) index.manifests.push_back(TargetOf(image));
+    for (const oci::Reference& reference : image.names) {
+      const oci::Reference name = reference.WithDefaultTag();
+      oci::Descriptor entry = TargetOf(image);
+      entry.annotations["io.containerd.image.name"] = name.ToString();
+      if (name.tag()) {
+        entry.annotations["org.opencontainers.image.ref.name"] = *name.tag();
+      }
+      index.manifests.push_back(std::move(entry));
+    }
   }
   archive["index.json"] = {oci::Serialize(index), {}};
-  archive[BlobPath(result.manifest.digest)] = {result.manifest.bytes, {}};
-  archive[BlobPath(result.image_id.digest())] = {result.config, {}};
-  for (const oci::Descriptor& layer : result.manifest.manifest->layers) {
-    archive[BlobPath(layer.digest)] = {"", layer};
-  }
   return archive;
 }
 
-Archive DockerArchive(const BuildResult& result,
-                      const std::vector<oci::Reference>& tags) {
-  Archive archive = OciArchive(result, tags);
-  Json names = Json::array();
-  for (const oci::Reference& tag : tags) {
-    names.push_back(tag.WithDefaultTag().Familiar());
+Archive DockerArchive(const std::vector<ArchiveImage>& images) {
+  Archive archive = OciArchive(images);
+  Json entries = Json::array();
+  for (const ArchiveImage& image : images) {
+    Json names = Json::array();
+    for (const oci::Reference& name : image.names) {
+      if (!name.digest()) names.push_back(name.WithDefaultTag().Familiar());
+    }
+    Json layers = Json::array();
+    for (const oci::Descriptor& layer : image.manifest.manifest->layers) {
+      layers.push_back(BlobPath(layer.digest));
+    }
+    entries.push_back({{"Config", BlobPath(image.id.digest())},
+                       {"RepoTags", names.empty() ? Json(nullptr) : names},
+                       {"Layers", std::move(layers)}});
   }
-  Json layers = Json::array();
-  for (const oci::Descriptor& layer : result.manifest.manifest->layers) {
-    layers.push_back(BlobPath(layer.digest));
-  }
-  const Json manifest =
-      Json::array({{{"Config", BlobPath(result.image_id.digest())},
-                    {"RepoTags", names.empty() ? Json(nullptr) : names},
-                    {"Layers", layers}}});
-  archive["manifest.json"] = {manifest.dump(), {}};
+  archive["manifest.json"] = {entries.dump(), {}};
   return archive;
 }
 
@@ -135,4 +148,4 @@ void WriteArchiveDirectory(const Archive& archive, store::Store& store,
   }
 }
 
-}  // namespace imgbuild::build
+}  // namespace imgbuild::transfer

@@ -1,0 +1,410 @@
+// Archives of images, read. Nothing in one is trusted: every file becomes a
+// blob under its own digest, and what the documents say is checked against
+// those.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "imgbuild/layer/codec.h"
+#include "imgbuild/layer/tar_reader.h"
+#include "imgbuild/transfer/archive.h"
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/strings.h"
+
+#include <nlohmann/json.hpp>
+
+namespace imgbuild::transfer {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr uint64_t kMaxFiles = 100'000;
+constexpr size_t kSniff = 512;
+
+Error Refused(const std::string& reason) {
+  return Error(ErrorCode::kRegistry, "archive: " + reason);
+}
+
+struct Stored {
+  oci::Digest digest;
+  uint64_t size = 0;
+};
+
+// "./a/b" is "a/b"; nullopt for what leads anywhere else.
+std::optional<std::string> CleanPath(std::string_view path) {
+  while (path.starts_with("./")) path.remove_prefix(2);
+  while (path.ends_with('/')) path.remove_suffix(1);
+  if (path == ".") return "";
+  for (const std::string& part : Split(path, '/')) {
+    if (part.empty() || part == "." || part == "..") return std::nullopt;
+  }
+  return std::string(path);
+}
+
+// Says that the first bytes are looked at, and still reads them.
+class Sniffed : public Reader {
+ public:
+  explicit Sniffed(Reader& input) : input_(input) {
+    while (size_ < head_.size()) {
+      const size_t n = input_.Read(std::span(head_).subspan(size_));
+      if (n == 0) break;
+      size_ += n;
+    }
+  }
+  std::string_view head() const { return AsText(Bytes(head_).first(size_)); }
+  size_t Read(std::span<std::byte> buffer) override {
+    if (at_ == size_) return input_.Read(buffer);
+    const size_t n = std::min(buffer.size(), size_ - at_);
+    std::copy_n(head_.begin() + static_cast<std::ptrdiff_t>(at_), n,
+                buffer.begin());
+    at_ += n;
+    return n;
+  }
+
+ private:
+  Reader& input_;
+  std::array<std::byte, kSniff> head_{};
+  size_t size_ = 0;
+  size_t at_ = 0;
+};
+
+// Puts every file of the archive into the store.
+class Files {
+ public:
+  Files(store::Store& store, std::vector<oci::Digest>* ingested)
+      : store_(store), ingested_(ingested) {}
+
+  void ReadFrom(Reader& input) {
+    Sniffed sniffed(input);
+    const auto format = layer::SniffCompression(sniffed.head());
+    const auto plain = layer::DecompressAny(sniffed, format);
+    layer::TarLimits limits;
+    limits.max_entries = kMaxFiles;
+    layer::TarReader tar(*plain, limits);
+    while (const auto entry = tar.Next()) {
+      const auto path = CleanPath(entry->path);
+      if (!path) throw Refused("unsafe name " + Quoted(entry->path));
+      if (entry->type == layer::EntryType::kDirectory || path->empty()) {
+        continue;
+      }
+      if (entry->type != layer::EntryType::kFile) {
+        throw Refused(Quoted(*path) + " is neither a file nor a directory")
+            .WithHint("links in an archive of images are not followed");
+      }
+      const auto [it, first] =
+          files_.emplace(*path, Ingest(tar, *path, *entry));
+      if (!first) throw Refused(Quoted(*path) + " is there twice");
+    }
+    if (files_.empty()) throw Refused("there is nothing in it");
+  }
+
+  const Stored* Find(const std::string& path) const {
+    const auto found = files_.find(path);
+    return found == files_.end() ? nullptr : &found->second;
+  }
+  // A document of the archive's own; nullopt when it has none.
+  std::optional<std::string> ReadText(const std::string& path) const {
+    const Stored* file = Find(path);
+    if (file == nullptr) return std::nullopt;
+    return store_.content().Read(file->digest, oci::kMaxManifestBytes);
+  }
+
+ private:
+  // blobs/sha256/HEX: the digest that the name promises.
+  static std::optional<oci::Digest> Promised(const std::string& path) {
+    const std::vector<std::string> parts = Split(path, '/');
+    if (parts.size() != 3 || parts[0] != "blobs") return std::nullopt;
+    auto digest = oci::Digest::TryParse(parts[1] + ":" + parts[2]);
+    if (!digest) throw Refused(Quoted(path) + " is not named by a digest");
+    return digest;
+  }
+
+  Stored Ingest(layer::TarReader& tar, const std::string& path,
+                const layer::Entry& entry) {
+    auto ingest = store_.content().Begin(Promised(path), entry.size);
+    std::vector<std::byte> buffer(256u << 10);
+    while (const size_t n = tar.Read(buffer)) {
+      ingest->Write(Bytes(buffer).first(n));
+    }
+    try {
+      const oci::Digest digest = ingest->Commit();
+      ingested_->push_back(digest);
+      return {digest, entry.size};
+    } catch (Error& error) {
+      throw error.While("while reading " + path + " of the archive");
+    }
+  }
+
+  store::Store& store_;
+  std::vector<oci::Digest>* ingested_;
+  std::map<std::string, Stored> files_;
+};
+
+// One image that is in the store, before it has its names.
+struct Pending {
+  oci::Digest target;  // what its names stand for
+  plan::ResolvedImage image;
+  std::vector<oci::Reference> names;
+};
+
+class Loader {
+ public:
+  Loader(store::Store& store, Transfer& transfer,
+         const std::optional<oci::Platform>& platform,
+         std::vector<oci::Digest>* ingested)
+      : store_(store),
+        transfer_(transfer),
+        platform_(platform),
+        files_(store, ingested),
+        ingested_(ingested) {}
+
+  std::vector<LoadedImage> Run(Reader& input) {
+    files_.ReadFrom(input);
+    if (const auto index = files_.ReadText("index.json")) {
+      ReadLayout(*index);
+    } else if (const auto manifest = files_.ReadText("manifest.json")) {
+      ReadDockerArchive(*manifest);
+    } else {
+      throw Refused("it has neither index.json nor manifest.json")
+          .WithHint("imgbuild import makes an image of a root file system");
+    }
+    if (pending_.empty()) {
+      throw Refused(platform_ ? "no image in it is for " + platform_->ToString()
+                              : std::string("there is no image in it"));
+    }
+    return Finish();
+  }
+
+ private:
+  void ReadLayout(const std::string& text) {
+    const oci::Document document =
+        oci::ParseDocument(text, oci::media_type::kOciIndex);
+    for (const oci::Descriptor& entry : document.index->manifests) {
+      AddTarget(entry, NamesOf(entry));
+    }
+  }
+
+  static std::vector<oci::Reference> NamesOf(const oci::Descriptor& entry) {
+    const auto text = [&](const char* key) {
+      const auto found = entry.annotations.find(key);
+      return found == entry.annotations.end() ? std::string() : found->second;
+    };
+    const std::string name = text("io.containerd.image.name");
+    if (!name.empty()) return {ParseName(name)};
+    // Only a tag as a rule, but some write whole names here.
+    const std::string ref = text("org.opencontainers.image.ref.name");
+    if (ref.find_first_of("/:") == std::string::npos) return {};
+    return {ParseName(ref)};
+  }
+
+  static oci::Reference ParseName(const std::string& text) {
+    try {
+      return oci::Reference::Parse(text).WithDefaultTag();
+    } catch (const Error& error) {
+      throw Refused(fmt::format("{}: {}", Quoted(text), error.message()));
+    }
+  }
+
+  std::string ReadBlob(const oci::Digest& digest, size_t cap,
+                       const std::string& what) {
+    auto bytes = store_.content().Read(digest, cap);
+    if (bytes) return std::move(*bytes);
+    throw Refused(fmt::format("the {} {} is missing", what, digest.ToString()));
+  }
+
+  void AddTarget(const oci::Descriptor& entry,
+                 std::vector<oci::Reference> names) {
+    for (const oci::Reference& name : names) {
+      if (name.digest() && *name.digest() != entry.digest) {
+        throw Refused(fmt::format("{} stands beside the digest {}",
+                                  name.Familiar(), entry.digest.ToString()));
+      }
+    }
+    const oci::Document document = oci::ParseDocument(
+        ReadBlob(entry.digest, oci::kMaxManifestBytes, "manifest"),
+        entry.media_type);
+    if (document.manifest) {
+      AddManifest(document, entry.digest, std::move(names));
+      return;
+    }
+    std::vector<oci::Descriptor> here;
+    for (const oci::Descriptor& one : document.index->manifests) {
+      if (one.platform && one.platform->os == "unknown") continue;
+      if (store_.content().Has(one.digest)) here.push_back(one);
+    }
+    // The host's own platform last: a tag stands for the last one that was
+    // named.
+    std::ranges::stable_sort(
+        here, [](const auto& a, const auto& b) { return Rank(a) > Rank(b); });
+    for (const oci::Descriptor& one : here) {
+      AddManifest(oci::ParseDocument(
+                      ReadBlob(one.digest, oci::kMaxManifestBytes, "manifest"),
+                      one.media_type),
+                  entry.digest, names);
+    }
+  }
+
+  static int Rank(const oci::Descriptor& entry) {
+    constexpr int kUnfit = 1000;
+    if (!entry.platform) return kUnfit;
+    return oci::MatchRank(oci::Platform::Host(), *entry.platform)
+        .value_or(kUnfit);
+  }
+
+  void AddManifest(const oci::Document& document, const oci::Digest& target,
+                   std::vector<oci::Reference> names) {
+    if (!document.manifest) throw Refused("an index inside of an index");
+    const oci::Manifest& manifest = *document.manifest;
+    const oci::ImageConfig config = oci::ParseImageConfig(
+        ReadBlob(manifest.config.digest, oci::kMaxConfigBytes, "image config"));
+    if (platform_ && config.platform.Normalized() != *platform_) return;
+    if (config.diff_ids.size() != manifest.layers.size()) {
+      throw Refused(fmt::format("the config names {} layers, the manifest {}",
+                                config.diff_ids.size(),
+                                manifest.layers.size()));
+    }
+    for (const oci::Descriptor& layer : manifest.layers) {
+      const auto size = store_.content().Size(layer.digest);
+      if (!size) {
+        throw Refused("the layer " + layer.digest.ToString() + " is missing");
+      }
+      if (*size != layer.size) {
+        throw Refused(fmt::format("the layer {} has {} bytes, not {}",
+                                  layer.digest.ToString(), *size, layer.size));
+      }
+    }
+    const oci::Reference name =
+        names.empty() ? oci::Reference::Parse("archive") : names.front();
+    plan::ResolvedImage image{
+        name,   target,         document.digest, manifest.config.digest,
+        config, manifest.layers};
+    transfer_.EnsureUnpacked(LayersOf(image));  // checks every DiffId
+    pending_.push_back({target, std::move(image), std::move(names)});
+  }
+
+  // [{"Config": path, "RepoTags": […], "Layers": [path…]}]
+  void ReadDockerArchive(const std::string& text) {
+    try {
+      for (const Json& entry : Json::parse(text)) AddDockerImage(entry);
+    } catch (const Json::exception& error) {
+      throw Refused(std::string("manifest.json: ") + error.what());
+    }
+  }
+
+  const Stored& Require(const std::string& name) const {
+    const auto path = CleanPath(name);
+    const Stored* file = path ? files_.Find(*path) : nullptr;
+    if (file != nullptr) return *file;
+    throw Refused(Quoted(name) + " of manifest.json is missing");
+  }
+
+  void AddDockerImage(const Json& entry) {
+    std::vector<oci::Reference> names;
+    if (entry.contains("RepoTags") && entry["RepoTags"].is_array()) {
+      for (const Json& tag : entry["RepoTags"]) {
+        names.push_back(ParseName(tag.get<std::string>()));
+        if (names.back().digest()) {
+          throw Refused(Quoted(tag.get<std::string>()) + " is no tag");
+        }
+      }
+    }
+    const Stored& config = Require(entry.at("Config").get<std::string>());
+    oci::Manifest manifest{std::string(oci::media_type::kOciManifest),
+                           {std::string(oci::media_type::kOciConfig),
+                            config.digest,
+                            config.size,
+                            {},
+                            {},
+                            {},
+                            {}},
+                           {},
+                           {},
+                           {},
+                           {}};
+    for (const Json& layer : entry.at("Layers")) {
+      const Stored& blob = Require(layer.get<std::string>());
+      manifest.layers.push_back({std::string(LayerType(blob)),
+                                 blob.digest,
+                                 blob.size,
+                                 {},
+                                 {},
+                                 {},
+                                 {}});
+    }
+    const std::string bytes = oci::Serialize(manifest);
+    const oci::Digest digest = store_.content().Put(bytes);
+    ingested_->push_back(digest);
+    AddManifest(oci::ParseDocument(bytes, manifest.media_type), digest,
+                std::move(names));
+  }
+
+  std::string_view LayerType(const Stored& blob) {
+    const auto file = store_.content().Open(blob.digest);
+    if (!file) throw Refused("a layer is missing");
+    FdReader reader(file->get(), "layer");
+    const Sniffed sniffed(reader);
+    switch (layer::SniffCompression(sniffed.head())) {
+      case layer::ArchiveFormat::kPlain:
+        return oci::media_type::kOciLayerTar;
+      case layer::ArchiveFormat::kGzip:
+        return oci::media_type::kOciLayerGzip;
+      case layer::ArchiveFormat::kZstd:
+        return oci::media_type::kOciLayerZstd;
+      default:
+        throw Refused("a layer is compressed with neither gzip nor zstd");
+    }
+  }
+
+  // Everything is there: now records, then names.
+  std::vector<LoadedImage> Finish() {
+    std::vector<LoadedImage> loaded;
+    for (const Pending& pending : pending_) {
+      store_.images().PutImage(RecordImage(store_, pending.image));
+      if (pending.target != pending.image.manifest) {
+        store_.images().LinkIndex(pending.target, pending.image.manifest);
+      }
+    }
+    for (const Pending& pending : pending_) {
+      LoadedImage one{
+          oci::ImageId(pending.image.config_digest), pending.names, {}};
+      for (const oci::Reference& name : pending.names) {
+        SetName(name, pending, one);
+      }
+      loaded.push_back(std::move(one));
+    }
+    return loaded;
+  }
+
+  void SetName(const oci::Reference& name, const Pending& pending,
+               LoadedImage& loaded) {
+    const auto before = store_.images().SetName(
+        {name.repository(), name.tag(), pending.target, pending.image.manifest,
+         std::nullopt, name.digest().has_value()});
+    if (!before || *before == pending.image.manifest) return;
+    // Of one index loaded for two platforms the second is no news.
+    for (const Pending& other : pending_) {
+      if (other.image.manifest == *before) return;
+    }
+    const auto old = store_.images().FindManifest(*before);
+    if (old) loaded.moved.emplace_back(name, old->id);
+  }
+
+  store::Store& store_;
+  Transfer& transfer_;
+  const std::optional<oci::Platform>& platform_;
+  Files files_;
+  std::vector<oci::Digest>* ingested_;
+  std::vector<Pending> pending_;
+};
+
+}  // namespace
+
+std::vector<LoadedImage> LoadArchive(
+    store::Store& store, Transfer& transfer, Reader& input,
+    const std::optional<oci::Platform>& platform,
+    std::vector<oci::Digest>* ingested) {
+  return Loader(store, transfer, platform, ingested).Run(input);
+}
+
+}  // namespace imgbuild::transfer
