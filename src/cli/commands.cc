@@ -1,5 +1,7 @@
 #include "cli/commands.h"
 
+#include <algorithm>
+
 namespace imgbuild::cli {
 namespace {
 
@@ -9,7 +11,57 @@ constexpr char kContainers[] = "Containers";
 constexpr char kRegistries[] = "Registries";
 constexpr char kHost[] = "This host";
 
+// `image ls` -> `images`; `verb` "" stands for all others.
+struct Spelling {
+  const char* noun;
+  const char* verb;
+  std::vector<std::string> words;
+};
+
+const std::vector<Spelling>& Spellings() {
+  static const std::vector<Spelling> spellings = {
+      {"image", "ls", {"images"}},
+      {"image", "list", {"images"}},
+      {"image", "rm", {"rmi"}},
+      {"image", "remove", {"rmi"}},
+      {"image", "inspect", {"inspect", "--type", "image"}},
+      {"image", "prune", {"prune", "images"}},
+      {"image", "", {}},
+      {"container", "ls", {"ps"}},
+      {"container", "list", {"ps"}},
+      {"container", "remove", {"rm"}},
+      {"container", "inspect", {"inspect", "--type", "container"}},
+      {"container", "prune", {"prune", "containers"}},
+      {"container", "", {}},
+      {"builder", "prune", {"prune", "cache"}},
+      {"builder", "build", {"build"}},
+      {"system", "df", {"df"}},
+      {"system", "prune", {"prune", "all"}},
+  };
+  return spellings;
+}
+
+bool IsCommand(const std::string& name) {
+  return std::ranges::any_of(
+      Commands(), [&](const Command& command) { return name == command.name; });
+}
+
 }  // namespace
+
+Words OwnSpelling(const Words& words) {
+  if (words.size() < 2) return words;
+  for (const Spelling& spelling : Spellings()) {
+    const bool any = *spelling.verb == '\0';
+    if (words[0] != spelling.noun || (!any && words[1] != spelling.verb)) {
+      continue;
+    }
+    if (any && !IsCommand(words[1])) continue;
+    std::vector<std::string> out = spelling.words;
+    out.insert(out.end(), words.begin() + (any ? 1 : 2), words.end());
+    return out;
+  }
+  return words;
+}
 
 const std::vector<Command>& Commands() {
   static const std::vector<Command> commands = {
@@ -21,9 +73,13 @@ const std::vector<Command>& Commands() {
       {kBuild, "context", ContextCommand,
        "list the files of a build context, and what ignores others"},
       {kImages, "images", ImagesCommand, "list the images of the store"},
+      {kImages, "history", HistoryCommand, "show how an image was made"},
       {kImages, "inspect", InspectCommand, "show an image as JSON"},
       {kImages, "tag", TagCommand, "give an image another name"},
       {kImages, "rmi", RmiCommand, "remove images or names"},
+      {kImages, "save", SaveCommand, "write images to a file"},
+      {kImages, "load", LoadCommand, "read images from a file"},
+      {kImages, "prune", PruneCommand, "remove what nothing uses"},
       {kContainers, "run", RunCommand, "run a command in an image"},
       {kRegistries, "pull", PullCommand, "fetch an image from a registry"},
       {kRegistries, "push", PushCommand, "send an image to its registry"},
@@ -37,6 +93,8 @@ const std::vector<Command>& Commands() {
        "show what is configured for a registry"},
       {kRegistries, "login", LoginCommand, "keep credentials for a registry"},
       {kRegistries, "logout", LogoutCommand, "forget them"},
+      {kHost, "df", DfCommand, "show where the space of the store goes"},
+      {kHost, "store", StoreCommand, "check and repair the store"},
       {kHost, "doctor", DoctorCommand, "tell what this host can do"},
   };
   return commands;

@@ -14,6 +14,7 @@ namespace imgbuild::cli {
 using Words = std::vector<std::string>;
 
 int BuildCommand(App& app, const Words& words);
+int ContextCommand(App& app, const Words& words);
 int PlanCommand(App& app, const Words& words);
 int PinCommand(App& app, const Words& words);
 int UnpinCommand(App& app, const Words& words);
@@ -25,6 +26,12 @@ int RunCommand(App& app, const Words& words);
 int ImagesCommand(App& app, const Words& words);
 int RmiCommand(App& app, const Words& words);
 int TagCommand(App& app, const Words& words);
+int DfCommand(App& app, const Words& words);
+int StoreCommand(App& app, const Words& words);
+int PruneCommand(App& app, const Words& words);
+int HistoryCommand(App& app, const Words& words);
+int LoadCommand(App& app, const Words& words);
+int SaveCommand(App& app, const Words& words);
 int InspectCommand(App& app, const Words& words);
 int CopyCommand(App& app, const Words& words);
 int IndexCommand(App& app, const Words& words);
@@ -42,6 +49,10 @@ struct Command {
 };
 // Those of one group stand together, in the order of --help.
 const std::vector<Command>& Commands();
+
+// Docker's two-word spellings as ours: `image ls` is `images`, `system prune`
+// is `prune all`. Other words stay as they are.
+Words OwnSpelling(const Words& words);
 
 // Throws Error(kHost) at the start of what would fail half-way without root:
 // unpacking layers and running steps. Root of a user namespace will do.

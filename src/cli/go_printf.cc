@@ -189,6 +189,36 @@ std::string FormatFloat(const Verb& verb, const Value& value) {
   }
 }
 
+// time.Duration: "1h30m0s", "1.5s", "100ms".
+std::string Duration(int64_t nanoseconds) {
+  if (nanoseconds == 0) return "0s";
+  const bool negative = nanoseconds < 0;
+  const uint64_t whole = negative ? 0 - static_cast<uint64_t>(nanoseconds)
+                                  : static_cast<uint64_t>(nanoseconds);
+  const auto number = [](double value) {
+    std::string text = fmt::format("{:.9f}", value);
+    while (text.ends_with('0')) text.pop_back();
+    if (text.ends_with('.')) text.pop_back();
+    return text;
+  };
+  constexpr uint64_t kSecond = 1'000'000'000;
+  std::string out;
+  if (whole < 1000) {
+    out = fmt::format("{}ns", whole);
+  } else if (whole < 1'000'000) {
+    out = number(static_cast<double>(whole) / 1e3) + "µs";
+  } else if (whole < kSecond) {
+    out = number(static_cast<double>(whole) / 1e6) + "ms";
+  } else {
+    const uint64_t hours = whole / (3600 * kSecond);
+    const uint64_t minutes = whole / (60 * kSecond) % 60;
+    if (hours > 0) out += fmt::format("{}h", hours);
+    if (hours > 0 || minutes > 0) out += fmt::format("{}m", minutes);
+    out += number(static_cast<double>(whole % (60 * kSecond)) / 1e9) + "s";
+  }
+  return (negative ? "-" : "") + out;
+}
+
 std::string FormatMany(const Verb& verb, const Value& value) {
   std::string out;
   if (value.json->is_array()) {
@@ -222,6 +252,9 @@ std::string FormatValue(const Verb& verb, const Value& value) {
   if (json.is_structured()) return FormatMany(verb, value);
   if (json.is_string()) return FormatString(verb, value);
   if (json.is_number_float()) return FormatFloat(verb, value);
+  if (value.duration && (verb.letter == 'v' || verb.letter == 's')) {
+    return Pad(verb, Duration(json.get<int64_t>()), false);
+  }
   if (json.is_number()) return FormatInteger(verb, value);
   if (verb.letter != 'v' && verb.letter != 't') return BadVerb(verb, value);
   return Pad(verb, json.get<bool>() ? "true" : "false", false);

@@ -18,6 +18,7 @@ struct Value {
   bool missing = false;        // a key that a map does not have
   bool map = false;            // an object with free keys, or null for one
   bool list = false;           // a list, or null for one
+  bool duration = false;       // nanoseconds
 
   bool IsNull() const { return json == nullptr || json->is_null(); }
 };

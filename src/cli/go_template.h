@@ -35,6 +35,12 @@ struct TemplateShape {
   Names maps;
   // Fields that are lists even when they are null (Entrypoint): shown as [].
   Names lists;
+  // Fields that are nanoseconds and shown as Go's durations (Interval: 5s).
+  Names durations;
+  // Fields that may be absent: then they are "" or nil, not an error. (A map or
+  // a list may always be.)
+  Names texts;
+  Names optional;
   // `.Label "k"`: methods of the top value.
   std::map<std::string, Method, std::less<>> methods;
   // The functions of a table's header: json, upper, … give back what they get.
@@ -44,7 +50,7 @@ struct TemplateShape {
 // Immutable once parsed; copies share the tree.
 class GoTemplate {
  public:
-  // At most kMaxTemplateBytes and kMaxTemplateDepth. Throws Error(kUsage) with
+  // At most kMaxTemplateBytes and kMaxTemplateDepth. Throws Error(kFailed) with
   // the place in the template. `name` is what the place is called: "--format".
   static GoTemplate Parse(const std::string& text,
                           const std::string& name = "--format");

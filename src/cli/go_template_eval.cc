@@ -73,8 +73,9 @@ class Evaluator {
         const Value value = Evaluate(node.pipeline, dot);
         Declare(node.pipeline, value);
         if (node.pipeline.variables.empty()) {
-          const bool nothing =
-              value.missing || (value.IsNull() && !value.list && !value.map);
+          // A null of the data is Go's nil pointer: "<nil>".
+          const bool nothing = value.missing || (value.json == nullptr &&
+                                                 !value.list && !value.map);
           Emit(nothing ? "<no value>" : Print(value), node.place);
         }
         return Flow::kOn;  // the variable stays
@@ -341,10 +342,20 @@ class Evaluator {
     const auto found = json->find(name);
     if (found == json->end()) {
       if (value.map) return {nullptr, true, false, false};
+      if (auto absent = Absent(name)) return *absent;
       FailNoField(*json, name, place);
     }
     return {&*found, false, shape_.maps.contains(name),
-            shape_.lists.contains(name)};
+            shape_.lists.contains(name), shape_.durations.contains(name)};
+  }
+
+  // What a field of Go's structs is when JSON leaves it out.
+  std::optional<Value> Absent(const std::string& name) {
+    if (shape_.maps.contains(name)) return Value{nullptr, false, true, false};
+    if (shape_.lists.contains(name)) return Value{nullptr, false, false, true};
+    if (shape_.texts.contains(name)) return Keep("");
+    if (shape_.optional.contains(name)) return Keep(nullptr);
+    return std::nullopt;
   }
 
   [[noreturn]] void FailNoField(const Json& object, const std::string& name,
@@ -374,7 +385,7 @@ class Evaluator {
 
 GoTemplate GoTemplate::Parse(const std::string& text, const std::string& name) {
   if (text.size() > kMaxTemplateBytes) {
-    throw Error(ErrorCode::kUsage,
+    throw Error(ErrorCode::kFailed,
                 name + ": the template is larger than 64 KiB");
   }
   return GoTemplate(

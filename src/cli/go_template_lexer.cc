@@ -68,7 +68,7 @@ class Lexer {
  private:
   [[noreturn]] void Fail(const std::string& reason, size_t begin,
                          size_t end) const {
-    throw TemplateError(ErrorCode::kUsage, reason, source_, begin, end);
+    throw TemplateError(ErrorCode::kFailed, reason, source_, begin, end);
   }
   void Add(Kind kind, size_t begin, std::string text) {
     tokens_.push_back({kind, std::move(text), begin, at_, blank_});

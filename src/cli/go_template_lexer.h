@@ -46,7 +46,7 @@ Error TemplateError(ErrorCode code, const std::string& reason,
                     const Source& source, size_t begin, size_t end);
 
 // Ends with kEnd. Comments are gone, trim markers are applied. Throws
-// Error(kUsage).
+// Error(kFailed).
 std::vector<Token> Tokens(const Source& source);
 
 }  // namespace imgbuild::cli::go_template

@@ -68,7 +68,7 @@ class Parser {
 
  private:
   [[noreturn]] void Fail(const std::string& reason, Place place) const {
-    throw TemplateError(ErrorCode::kUsage, reason, tree_->source, place.begin,
+    throw TemplateError(ErrorCode::kFailed, reason, tree_->source, place.begin,
                         place.end);
   }
   static Place PlaceOf(const Token& token) { return {token.begin, token.end}; }
@@ -390,7 +390,7 @@ class Parser {
       operand.kind = Operand::Kind::kFunction;
       if (FindFunction(token.text) != nullptr) return;
       Error error =
-          TemplateError(ErrorCode::kUsage,
+          TemplateError(ErrorCode::kFailed,
                         fmt::format("function \"{}\" not defined", token.text),
                         tree_->source, token.begin, token.end);
       const auto near = Suggest(token.text, FunctionNames());

@@ -83,7 +83,7 @@ struct Tree {
   std::map<std::string, Nodes, std::less<>> defined;
 };
 
-// Throws Error(kUsage).
+// Throws Error(kFailed).
 std::shared_ptr<const Tree> ParseTree(const Source& source);
 
 }  // namespace imgbuild::cli::go_template

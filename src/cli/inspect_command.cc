@@ -1,4 +1,4 @@
-// `imgbuild inspect`: an image as Docker's JSON.
+// `imgbuild inspect`: images (and containers) as Docker's JSON.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/image_description.h"
 #include "cli/image_lookup.h"
 
 namespace imgbuild::cli {
@@ -16,64 +17,75 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json Describe(App& app, const LoadedImage& image) {
-  const Json config = Json::parse(image.config_bytes);
-  Json tags = Json::array();
-  Json digests = Json::array();
-  for (const store::NameRecord& name :
-       app.store().images().NamesOf(image.record.manifest)) {
-    const std::string repository = name.repository.Familiar();
-    if (name.tag) tags.push_back(repository + ":" + *name.tag);
-    const std::string digest = repository + "@" + name.target.ToString();
-    if (std::ranges::find(digests, Json(digest)) == digests.end()) {
-      digests.push_back(digest);
-    }
+// `inspect` exits with it when the template is malformed, as Docker does.
+constexpr int kBadTemplate = 64;
+
+struct Options {
+  std::string format;
+  std::string platform;
+  std::string type;
+  bool size = false;
+  std::vector<std::string> words;
+};
+
+bool ParseOptions(App& app, const Words& words, Options& options) {
+  Args args("inspect [OPTIONS] NAME…", "Show images as JSON.");
+  args.Value("-f,--format", &options.format, "FORMAT",
+             "json, or a Go template over the JSON");
+  args.Value("--platform", &options.platform, "OS/ARCH[/VARIANT]",
+             "that platform's image of an index");
+  args.Flag("-s,--size", &options.size,
+            "sizes (of containers; images have it)");
+  args.Value("--type", &options.type, "image", "what the names are");
+  args.Positionals("NAME", &options.words, true,
+                   "NAME[:TAG], NAME@DIGEST or an image id");
+  AddGlobalFlags(args, app.options);
+  if (!args.Parse(words)) return false;
+  if (!options.type.empty() && options.type != "image") {
+    throw Error(ErrorCode::kFailed,
+                fmt::format("unknown type: {}: must be \"image\"",
+                            Quoted(options.type)));
   }
-  Json layers = Json::array();
-  for (const oci::DiffId& diff_id : image.record.diff_ids) {
-    layers.push_back(diff_id.ToString());
+  return true;
+}
+
+Json Describe(App& app, const Options& options, const std::string& word) {
+  auto match = FindImage(app, word);
+  if (!match) {
+    if (options.type == "image") RequireImage(app, word);  // throws
+    throw Error(ErrorCode::kFailed, "no such object: " + word);
   }
-  return {{"Id", image.record.id.ToString()},
-          {"RepoTags", std::move(tags)},
-          {"RepoDigests", std::move(digests)},
-          {"Parent", ""},
-          {"Comment", ""},
-          {"Created", image.config.created.value_or("")},
-          {"Author", image.config.author},
-          {"Config", config.value("config", Json::object())},
-          {"Architecture", image.config.platform.architecture},
-          {"Variant", image.config.platform.variant},
-          {"Os", image.config.platform.os},
-          {"Size", image.record.size},
-          {"RootFS", {{"Type", "layers"}, {"Layers", std::move(layers)}}},
-          {"Metadata", {{"StoredAt", FormatRfc3339(image.record.stored_s)}}},
-          {"Descriptor",
-           {{"mediaType", Json::parse(image.manifest).value("mediaType", "")},
-            {"digest", image.record.manifest.ToString()},
-            {"size", image.manifest.size()}}}};
+  return DescribeImage(
+      app, LoadImage(app, OfPlatform(app, *match, word, options.platform)));
 }
 
 }  // namespace
 
 int InspectCommand(App& app, const Words& words) {
-  std::vector<std::string> names;
-  Args args("inspect IMAGE…", "Show images as JSON.");
-  args.Positionals("IMAGE", &names, true,
-                   "NAME[:TAG], NAME@DIGEST or an image id");
-  AddGlobalFlags(args, app.options);
-  if (!args.Parse(words)) return 0;
-  Json out = Json::array();
-  int status = 0;
-  for (const std::string& name : names) {
+  Options options;
+  if (!ParseOptions(app, words, options)) return 0;
+  std::optional<GoTemplate> format;
+  if (!options.format.empty() && options.format != "json") {
     try {
-      out.push_back(
-          Describe(app, LoadImage(app, RequireImage(app, name).image)));
+      format = GoTemplate::Parse(options.format);
     } catch (const Error& error) {
       std::fputs(error.Render().c_str(), stderr);
-      status = static_cast<int>(error.code());
+      return kBadTemplate;
     }
   }
-  fmt::print("{}\n", out.dump(4, ' ', false, Json::error_handler_t::replace));
+  Json all = Json::array();
+  std::string text;
+  const int status = ForEachWord(options.words, [&](const std::string& word) {
+    Json one = Describe(app, options, word);
+    if (format) text += format->Execute(one, ImageShape()) + "\n";
+    all.push_back(std::move(one));
+  });
+  if (format && text.empty()) text = "\n";
+  if (!format) {
+    const int indent = options.format == "json" ? -1 : 4;
+    text = all.dump(indent, ' ', false, Json::error_handler_t::replace) + "\n";
+  }
+  fmt::print("{}", text);
   return status;
 }
 

@@ -25,7 +25,7 @@ class ListFormat {
 
   // `format` is what the user gave, "" for `table_default`, which is a
   // "table …" format itself. `\t` and `\n` written in it are what they say.
-  // Throws Error(kUsage).
+  // Throws Error(kFailed).
   ListFormat(const std::string& format, const std::string& table_default,
              Headers headers);
 

@@ -84,7 +84,7 @@ Words CommandFirst(const Words& words) {
 }
 
 int Dispatch(App& app, const Words& all_words) {
-  const Words words = CommandFirst(all_words);
+  const Words words = OwnSpelling(CommandFirst(all_words));
   if (words.empty() || words[0] == "--help" || words[0] == "-h" ||
       words[0] == "help") {
     PrintHelp();

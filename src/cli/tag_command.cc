@@ -1,10 +1,31 @@
 // `imgbuild tag`.
+#include <fmt/format.h>
+
 #include "imgbuild/util/error.h"
+#include "imgbuild/util/strings.h"
 
 #include "cli/commands.h"
 #include "cli/image_lookup.h"
 
 namespace imgbuild::cli {
+namespace {
+
+oci::Reference TargetOf(const std::string& word) {
+  try {
+    const oci::Reference name = oci::Reference::Parse(word).WithDefaultTag();
+    if (!name.digest()) return name;
+  } catch (const Error& error) {
+    Error failed(ErrorCode::kFailed,
+                 fmt::format("{} is not a valid repository/tag: {}",
+                             Quoted(word), error.message()));
+    if (!error.hint().empty()) failed.WithHint(error.hint());
+    throw failed;
+  }
+  throw Error(ErrorCode::kFailed,
+              "refusing to create a tag with a digest reference");
+}
+
+}  // namespace
 
 int TagCommand(App& app, const Words& words) {
   std::string source;
@@ -16,11 +37,7 @@ int TagCommand(App& app, const Words& words) {
   AddGlobalFlags(args, app.options);
   if (!args.Parse(words)) return 0;
 
-  const oci::Reference name = oci::Reference::Parse(target).WithDefaultTag();
-  if (name.digest()) {
-    throw Error(ErrorCode::kUsage,
-                "refusing to create a tag with a digest reference");
-  }
+  const oci::Reference name = TargetOf(target);
   const auto lease = app.store().Hold();
   const store::Match match = RequireImage(app, source);
   const oci::Digest digest =

@@ -126,6 +126,22 @@ TEST(GoTemplateTest, AMethodTakesAText) {
             "label x label y");
 }
 
+TEST(GoTemplateTest, WhatGoLeavesOutIsThere) {
+  TemplateShape shape = ImageShape();
+  shape.texts = {"StopSignal"};
+  shape.optional = {"Healthcheck"};
+  shape.durations = {"Interval"};
+  const Json data = {{"Interval", 90'500'000'000},
+                     {"Test", {{"Interval", 1'500'000}}}};
+  EXPECT_EQ(Shown("[{{.StopSignal}}] {{.Healthcheck}} {{.Env}} {{.Labels}} "
+                  "{{if .Healthcheck}}x{{end}}",
+                  data, shape),
+            "[] <nil> [] map[] ");
+  EXPECT_EQ(
+      Shown("{{.Interval}} {{.Test.Interval}} {{json .Interval}}", data, shape),
+      "1m30.5s 1.5ms 90500000000");
+}
+
 TEST(GoTemplateTest, CapsHold) {
   EXPECT_THROW(GoTemplate::Parse(std::string(kMaxTemplateBytes + 1, 'x')),
                Error);
