@@ -232,6 +232,7 @@ LimitCgroups::LimitCgroups(const ResourceLimits& limits,
   }
   if (limits.cpu_quota_us != 0) LimitCpu(limits);
   if (limits.pids != 0) LimitPids(limits);
+  if (limits.own_cgroup) Account();
 }
 
 // The directory for a controller: on version 1 below our own; on version 2 in
@@ -356,6 +357,22 @@ std::vector<int> LimitCgroups::procs_fds() const {
   for (const Entry& entry : entries_) {
     if (!entry.v2) out.push_back(entry.procs.get());
   }
+  return out;
+}
+
+// For reading and freezing; what this host does not have is done without.
+void LimitCgroups::Account() {
+  for (const char* controller : {"memory", "pids", "cpuacct", "freezer"}) {
+    try {
+      if (FindV1(controller, "own") == nullptr) FindV2(controller);
+    } catch (const Error&) {
+    }
+  }
+}
+
+std::vector<std::string> LimitCgroups::Paths() const {
+  std::vector<std::string> out;
+  for (const Entry& entry : entries_) out.push_back(entry.cgroup.path());
   return out;
 }
 

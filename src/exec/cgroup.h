@@ -79,6 +79,8 @@ class LimitCgroups {
   int cgroup2_fd() const;
   // Opened cgroup.procs of the others.
   std::vector<int> procs_fds() const;
+  // The directories, as this mount namespace names them.
+  std::vector<std::string> Paths() const;
   // The kernel has killed something in it for lack of memory.
   bool OutOfMemory() const;
 
@@ -89,6 +91,7 @@ class LimitCgroups {
   void LimitMemory(const ResourceLimits& limits);
   void LimitCpu(const ResourceLimits& limits);
   void LimitPids(const ResourceLimits& limits);
+  void Account();
 
   const std::vector<CgroupHierarchy>& hierarchies_;
   std::string name_;

@@ -61,6 +61,19 @@ int ProgramFailure(const std::string& message) {
 
 }  // namespace
 
+ExitResult DecodeStartFailure(const std::string& message,
+                              std::string_view runtime_name) {
+  std::string clean = Clean(message);
+  if (int code = ProgramFailure(clean); code != 0) {
+    ExitResult result;
+    result.exit_code = code;
+    result.start_error = std::move(clean);
+    return result;
+  }
+  throw Error(ErrorCode::kHost,
+              fmt::format("start container: {}: {}", runtime_name, clean));
+}
+
 ExitResult DecodeExit(int status, std::string_view log,
                       std::string_view runtime_name) {
   ExitResult result;
@@ -71,15 +84,9 @@ ExitResult DecodeExit(int status, std::string_view log,
   }
   result.exit_code = WEXITSTATUS(status);
   if (result.exit_code == kRuntimeFailed) {
-    std::string message = Clean(LastError(log));
-    if (message.empty()) return result;
-    if (int code = ProgramFailure(message); code != 0) {
-      result.exit_code = code;
-      result.start_error = std::move(message);
-      return result;
-    }
-    throw Error(ErrorCode::kHost,
-                fmt::format("start container: {}: {}", runtime_name, message));
+    std::string message = LastError(log);
+    if (Clean(message).empty()) return result;
+    return DecodeStartFailure(message, runtime_name);
   }
   if (result.exit_code > 128 && result.exit_code <= 128 + SIGRTMAX) {
     result.signal = result.exit_code - 128;

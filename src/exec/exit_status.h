@@ -15,6 +15,11 @@ namespace imgbuild::exec {
 ExitResult DecodeExit(int status, std::string_view log,
                       std::string_view runtime_name);
 
+// The same for the runtime's words alone, when nothing was started: a result
+// with start_error, or the Error.
+ExitResult DecodeStartFailure(const std::string& message,
+                              std::string_view runtime_name);
+
 }  // namespace imgbuild::exec
 
 #endif  // IMGBUILD_SRC_EXEC_EXIT_STATUS_H_

@@ -162,8 +162,10 @@ bool SetUpStreams(Shared& shared) {
   if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
     return Fail(shared, "close", "descriptors");
   }
-  if (plan.log_fd >= 0 && raw::Control(plan.log_fd, F_SETFD, 0) != 0) {
-    return Fail(shared, "keep", "log");
+  for (int fd : plan.keep_fds) {
+    if (fd >= 0 && raw::Control(fd, F_SETFD, 0) != 0) {
+      return Fail(shared, "keep", "descriptor");
+    }
   }
   return true;
 }

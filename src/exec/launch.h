@@ -49,7 +49,8 @@ struct LaunchPlan {
   int stdin_fd = -1;  // -1: /dev/null
   int stdout_fd = -1;
   int stderr_fd = -1;
-  int log_fd = -1;  // kept open under its own number, or -1
+  // Kept open under their own numbers; -1 is passed over.
+  std::vector<int> keep_fds;
 };
 
 // The runtime: pid 1 of its own pid namespace, so that whatever it started
@@ -63,6 +64,7 @@ class Launched {
   Launched& operator=(Launched&&) = delete;
   ~Launched();  // kills and reaps, if need be
 
+  pid_t pid() const { return pid_; }
   int pidfd() const { return pidfd_.get(); }  // readable when it has ended
   void Signal(int number) noexcept;
   // Blocks; the wait status.

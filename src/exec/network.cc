@@ -169,7 +169,25 @@ struct Pasta {
   UniqueFd messages;  // its standard error
 };
 
-Pasta StartPasta(const std::string& run_dir, int namespace_fd, bool forward) {
+// pasta's form: [ADDRESS/]HOST:CONTAINER, or "none".
+void AddPorts(const std::vector<PortForward>& ports, bool udp,
+              std::vector<std::string>& argv) {
+  const char* flag = udp ? "-u" : "-t";
+  bool any = false;
+  for (const PortForward& port : ports) {
+    if (port.udp != udp) continue;
+    any = true;
+    std::string address =
+        port.host_address.empty() ? "" : port.host_address + "/";
+    argv.insert(argv.end(),
+                {flag, fmt::format("{}{}:{}", address, port.host_port,
+                                   port.container_port)});
+  }
+  if (!any) argv.insert(argv.end(), {flag, "none"});
+}
+
+Pasta StartPasta(const std::string& run_dir, int namespace_fd, bool forward,
+                 const std::vector<PortForward>& ports) {
   std::string program = FindPasta();
   CheckTunDevice();
   // Given as a bind mount, because pasta drops what it would need to open
@@ -185,14 +203,14 @@ Pasta StartPasta(const std::string& run_dir, int namespace_fd, bool forward) {
   LaunchPlan plan;
   plan.dir = run_dir;
   plan.mounts.push_back({file.get(), "net", false});
-  // Nothing of the host's loopback, in either direction: no forwarded ports,
-  // no gateway address that means the host.
+  // Nothing of the host's loopback from inside, and from outside only the
+  // published ports: no gateway address that means the host.
   plan.argv = {program, "--foreground", "--quiet", "--runas", "0"};
   plan.argv.insert(plan.argv.end(), {"--netns-only", "--config-net"});
   plan.argv.insert(plan.argv.end(), {"--no-map-gw", "--no-netns-quit"});
-  for (const char* ports : {"-t", "-u", "-T", "-U"}) {
-    plan.argv.insert(plan.argv.end(), {ports, "none"});
-  }
+  AddPorts(ports, /*udp=*/false, plan.argv);
+  AddPorts(ports, /*udp=*/true, plan.argv);
+  plan.argv.insert(plan.argv.end(), {"-T", "none", "-U", "none"});
   if (forward) {
     plan.argv.insert(plan.argv.end(), {"--dns-forward", kForwardedDns});
   }
@@ -250,8 +268,9 @@ std::string ReadHostResolvConf() {
   return MakeResolvConf(real).forward ? text : real;
 }
 
-Network::Network(const std::string& run_dir)
-    : resolv_conf_(MakeResolvConf(ReadHostResolvConf())),
+Network::Network(const std::string& run_dir, std::vector<PortForward> ports)
+    : ports_(std::move(ports)),
+      resolv_conf_(MakeResolvConf(ReadHostResolvConf())),
       stop_(eventfd(0, EFD_CLOEXEC)) {
   if (!stop_) throw ErrnoError("create", "eventfd", errno);
   auto ready = std::make_shared<std::promise<void>>();
@@ -281,9 +300,9 @@ void Network::Keep(const std::string& run_dir,
   std::optional<Pasta> pasta;
   try {
     namespace_ = MakeNamespace();
-    if (HasDefaultRoute()) {
+    if (HasDefaultRoute() || !ports_.empty()) {
       pasta.emplace(
-          StartPasta(run_dir, namespace_.get(), resolv_conf_.forward));
+          StartPasta(run_dir, namespace_.get(), resolv_conf_.forward, ports_));
       Enter(namespace_.get());
       WaitForRoute(*pasta);
     }

@@ -10,7 +10,9 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
+#include "imgbuild/exec/executor.h"
 #include "imgbuild/util/unique_fd.h"
 
 namespace imgbuild::exec {
@@ -34,8 +36,9 @@ class Network {
  public:
   // Starts pasta and waits until the namespace has its route. On a host
   // without any default route there is nothing to join: loopback only.
-  // `run_dir` is where pasta's private mounts go. Throws Error(kHost).
-  explicit Network(const std::string& run_dir);
+  // `run_dir` is where pasta's private mounts go. `ports` are forwarded from
+  // the host. Throws Error(kHost), also for a port that is taken.
+  Network(const std::string& run_dir, std::vector<PortForward> ports);
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
@@ -49,6 +52,7 @@ class Network {
   void Keep(const std::string& run_dir,
             const std::shared_ptr<std::promise<void>>& ready);
 
+  const std::vector<PortForward> ports_;
   ResolvConf resolv_conf_;
   UniqueFd namespace_;
   UniqueFd stop_;

@@ -15,6 +15,7 @@
 
 #include "exec/capabilities.h"
 #include "exec/cgroup.h"
+#include "exec/conmon.h"
 #include "exec/container_root.h"
 #include "exec/device_filter.h"
 #include "exec/exit_status.h"
@@ -48,12 +49,24 @@ class OciExecutor : public Executor {
 
  private:
   const Host& GetHost();
-  const Network& GetNetwork(const Host& host);
+  const Network& GetNetwork(const Host& host,
+                            const std::vector<PortForward>& ports);
   const Seccomp& GetSeccomp(CapabilitySet capabilities);
   RuntimeLayout PlanLayout(const ProcessSpec& spec, const Host& host,
                            const ExecIo& io);
   std::string PlanNetwork(const ProcessSpec& spec, const Host& host,
                           LaunchPlan& plan);
+  struct Prepared;
+  std::optional<ExitResult> Prepare(const ProcessSpec& spec, const Host& host,
+                                    const ExecIo& io, Prepared& out);
+  ExitResult RunDirectly(Prepared& prepared, const Host& host, const ExecIo& io,
+                         const CancelToken& cancel);
+  ExitResult RunMonitored(Prepared& prepared, const Host& host,
+                          const ExecIo& io, const CancelToken& cancel);
+  static StartedContainer Describe(const Prepared& prepared, const Host& host,
+                                   pid_t pid);
+  static void DropReferences(Prepared& prepared);
+  static void RemoveCgroups(const Prepared& prepared, const Host& host);
 
   const ExecutorOptions options_;
   std::mutex mutex_;  // guards what follows; nothing is replaced once made
@@ -68,9 +81,12 @@ const Host& OciExecutor::GetHost() {
   return *host_;
 }
 
-const Network& OciExecutor::GetNetwork(const Host& host) {
+const Network& OciExecutor::GetNetwork(const Host& host,
+                                       const std::vector<PortForward>& ports) {
   std::lock_guard lock(mutex_);
-  if (!network_) network_ = std::make_unique<const Network>(host.run_dir);
+  if (!network_) {
+    network_ = std::make_unique<const Network>(host.run_dir, ports);
+  }
   network_->Check();
   return *network_;
 }
@@ -184,7 +200,8 @@ std::vector<std::string> RuntimeCommand(const Host& host, int log_fd,
 void PlanCgroups(const ProcessSpec& spec, const Host& host,
                  std::optional<LimitCgroups>& limits, LaunchPlan& plan) {
   // runc makes a cgroup in any case, and its own threads would count in ours.
-  if (HasCgroupLimits(spec.limits) && host.runtime.kind == RuntimeKind::kCrun) {
+  bool wanted = HasCgroupLimits(spec.limits) || spec.limits.own_cgroup;
+  if (wanted && host.runtime.kind == RuntimeKind::kCrun) {
     limits.emplace(spec.limits, host.cgroups, NewCgroupName());
     plan.cgroup2_fd = limits->cgroup2_fd();
     plan.cgroup_procs_fds = limits->procs_fds();
@@ -214,7 +231,7 @@ RuntimeLayout OciExecutor::PlanLayout(const ProcessSpec& spec, const Host& host,
       spec.network == NetworkMode::kHost && host.facts.in_user_namespace;
   if (spec.privileged) {
     layout.devices = PrivilegedDevices();
-  } else if (host.facts.seccomp) {
+  } else if (host.facts.seccomp && !spec.seccomp_unconfined) {
     const Seccomp& seccomp = GetSeccomp(layout.capabilities);
     layout.seccomp_json = seccomp.json;
     layout.seccomp_program = seccomp.program;
@@ -227,12 +244,15 @@ std::string OciExecutor::PlanNetwork(const ProcessSpec& spec, const Host& host,
                                      LaunchPlan& plan) {
   switch (spec.network) {
     case NetworkMode::kDefault: {
-      const Network& network = GetNetwork(host);
+      const Network& network = GetNetwork(host, spec.ports);
       plan.network_fd = network.fd();
       return network.resolv_conf();
     }
     case NetworkMode::kHost:
       return ReadHostResolvConf();
+    case NetworkMode::kJoin:
+      plan.network_fd = spec.join_network;
+      return MakeResolvConf(ReadHostResolvConf()).text;
     case NetworkMode::kNone:
       break;
   }
@@ -246,59 +266,130 @@ std::string ReadLog(int log_fd) {
   return fs::ReadFd(log_fd, kMaxRuntimeLog, "runtime log");
 }
 
-ExitResult OciExecutor::Run(const ProcessSpec& spec, const ExecIo& io,
-                            const CancelToken& cancel) {
-  cancel.Check();
-  const Host& host = GetHost();
-  CheckSpec(spec, host);
-  RuntimeLayout layout = PlanLayout(spec, host, io);
+// Everything of a run that must live until its process does.
+struct OciExecutor::Prepared {
   LaunchPlan plan;
+  std::vector<BindSource> binds;
+  ContainerRoot root;
+  std::optional<LimitCgroups> limits;
+  std::string id;
+};
+
+// The reason why it cannot start, if there is one that is the command's own.
+std::optional<ExitResult> OciExecutor::Prepare(const ProcessSpec& spec,
+                                               const Host& host,
+                                               const ExecIo& io,
+                                               Prepared& out) {
+  LaunchPlan& plan = out.plan;
+  RuntimeLayout layout = PlanLayout(spec, host, io);
   plan.dir = host.run_dir;
   plan.directories = {"state"};
   plan.private_cgroup2 = host.runtime.kind == RuntimeKind::kCrun &&
                          host.facts.cgroup2 && !host.facts.pure_cgroup2;
   std::string resolv_conf = PlanNetwork(spec, host, plan);
-  std::vector<BindSource> binds = OpenBinds(spec, plan, layout);
-  if (spec.init) PlanInit(plan, layout, binds);
-  ContainerRoot root =
-      MountContainerRoot(spec, binds, host.bottom_stub, options_.state_dir);
-  if (std::optional<ExitResult> failure = CheckProgram(spec, root.fd.get())) {
-    return *failure;
-  }
-  plan.mounts.push_back({root.fd.get(), "rootfs", true});
-  InjectFiles(spec, root, resolv_conf, plan, layout);
+  if (spec.resolv_conf) resolv_conf = *spec.resolv_conf;
+  out.binds = OpenBinds(spec, plan, layout);
+  if (spec.init) PlanInit(plan, layout, out.binds);
+  out.root =
+      MountContainerRoot(spec, out.binds, host.bottom_stub, options_.state_dir);
+  if (auto failure = CheckProgram(spec, out.root.fd.get())) return failure;
+  plan.mounts.push_back({out.root.fd.get(), "rootfs", true});
+  InjectFiles(spec, out.root, resolv_conf, plan, layout);
   plan.files.push_back({"config.json", MakeRuntimeSpec(spec, layout), 0600});
-  std::optional<LimitCgroups> limits;
-  PlanCgroups(spec, host, limits, plan);
+  // runc names cgroups after it.
+  out.id = spec.id.empty() ? NewCgroupName() : spec.id;
+  plan.files.push_back({kIdFile, out.id, 0600});
+  PlanCgroups(spec, host, out.limits, plan);
+  plan.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
+  return std::nullopt;
+}
+
+StartedContainer OciExecutor::Describe(const Prepared& prepared,
+                                       const Host& host, pid_t pid) {
+  StartedContainer started;
+  started.id = prepared.id;
+  started.pid = pid;
+  started.run_dir = host.run_dir;
+  started.runtime = host.runtime.path;
+  started.crun = host.runtime.kind == RuntimeKind::kCrun;
+  if (prepared.limits) started.cgroups = prepared.limits->Paths();
+  if (host.filter_cgroup &&
+      prepared.plan.cgroup2_fd == host.filter_cgroup->fd()) {
+    started.cgroups.push_back(host.filter_cgroup->path());
+  }
+  return started;
+}
+
+// The container's own references are enough: the overlay goes with it.
+void OciExecutor::DropReferences(Prepared& prepared) {
+  prepared.binds.clear();
+  prepared.root.fd.reset();
+}
+
+void OciExecutor::RemoveCgroups(const Prepared& prepared, const Host& host) {
+  if (host.runtime.kind != RuntimeKind::kRunc) return;
+  RemoveRuntimeCgroups(host.cgroups,
+                       host.filter_cgroup ? host.filter_cgroup->path() : "",
+                       prepared.id);
+}
+
+ExitResult OciExecutor::RunMonitored(Prepared& prepared, const Host& host,
+                                     const ExecIo& io,
+                                     const CancelToken& cancel) {
+  Conmon conmon(prepared.plan, host.runtime, prepared.id, *io.monitor,
+                io.terminal);
+  DropReferences(prepared);
+  if (auto failure = conmon.WaitCreated(cancel)) return *failure;
+  StartedContainer started = Describe(prepared, host, conmon.pid());
+  if (io.on_started) io.on_started(started);
+  conmon.Start(started);
+  if (io.on_running) io.on_running();
+  bool ended = conmon.Wait(cancel);
+  ExitResult result;
+  if (ended) result = conmon.Result();
+  RemoveCgroups(prepared, host);
+  if (!ended) cancel.Check();
+  return result;
+}
+
+ExitResult OciExecutor::RunDirectly(Prepared& prepared, const Host& host,
+                                    const ExecIo& io,
+                                    const CancelToken& cancel) {
+  LaunchPlan& plan = prepared.plan;
   UniqueFd log(memfd_create("runtime-log", MFD_CLOEXEC));
   if (!log) throw ErrnoError("create", "runtime log", errno);
-  plan.log_fd = log.get();
+  plan.keep_fds = {log.get()};
   Streams streams(io, options_.state_dir);
-  // runc names cgroups after it.
-  std::string id = NewCgroupName();
-  plan.argv = RuntimeCommand(host, log.get(), streams.console_socket(), id);
+  plan.argv =
+      RuntimeCommand(host, log.get(), streams.console_socket(), prepared.id);
   plan.program_fd = host.runtime_program.get();
-  plan.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
   plan.stdin_fd = streams.child_in();
   plan.stdout_fd = streams.child_out();
   plan.stderr_fd = streams.child_err();
 
   Launched process = Launch(plan);
   streams.CloseChildSide();
-  // The container has its own references; the overlay goes with it.
-  binds.clear();
-  root.fd.reset();
+  DropReferences(prepared);
+  if (io.on_started) io.on_started(Describe(prepared, host, process.pid()));
+  if (io.on_running) io.on_running();
   bool cancelled = !streams.Pump(process, cancel);
   if (cancelled) process.Signal(SIGKILL);
   int status = process.Wait();
-  if (host.runtime.kind == RuntimeKind::kRunc) {
-    RemoveRuntimeCgroups(
-        host.cgroups, host.filter_cgroup ? host.filter_cgroup->path() : "", id);
-  }
+  RemoveCgroups(prepared, host);
   if (cancelled) cancel.Check();
-  ExitResult result =
-      DecodeExit(status, ReadLog(log.get()), host.runtime.name());
-  result.out_of_memory = limits && limits->OutOfMemory();
+  return DecodeExit(status, ReadLog(log.get()), host.runtime.name());
+}
+
+ExitResult OciExecutor::Run(const ProcessSpec& spec, const ExecIo& io,
+                            const CancelToken& cancel) {
+  cancel.Check();
+  const Host& host = GetHost();
+  CheckSpec(spec, host);
+  Prepared prepared;
+  if (auto failure = Prepare(spec, host, io, prepared)) return *failure;
+  ExitResult result = io.monitor ? RunMonitored(prepared, host, io, cancel)
+                                 : RunDirectly(prepared, host, io, cancel);
+  result.out_of_memory = prepared.limits && prepared.limits->OutOfMemory();
   return result;
 }
 

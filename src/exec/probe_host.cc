@@ -24,6 +24,8 @@ namespace {
 
 using Item = HostProbe::Item;
 
+constexpr size_t kMaxIds = 4 << 20;
+
 std::string FirstLineOf(const std::vector<std::string>& argv) {
   ProcessOptions options;
   options.argv = argv;
@@ -153,6 +155,51 @@ Item ProbeDeviceFilter(const Host& host) {
   return item;
 }
 
+std::string ProbeMonitor() {
+  std::optional<std::string> conmon = FindProgram("conmon");
+  if (!conmon) throw Error(ErrorCode::kHost, "conmon is not installed");
+  return FirstLineOf({*conmon, "--version"});
+}
+
+// Whether the user that runs this has ids to give to a user namespace.
+std::string ProbeSubordinateIds() {
+  if (geteuid() == 0 && !ReadHostFacts().in_user_namespace) {
+    return "not needed: this is root";
+  }
+  std::string name = std::to_string(geteuid());
+  std::string passwd =
+      fs::ReadFileIfExists(AT_FDCWD, "/etc/passwd", kMaxIds).value_or("");
+  for (const std::string& line : Split(passwd, '\n')) {
+    std::vector<std::string> fields = Split(line, ':');
+    if (fields.size() > 2 && fields[2] == name) {
+      name = fields[0];
+      break;
+    }
+  }
+  for (const char* path : {"/etc/subuid", "/etc/subgid"}) {
+    std::string text =
+        fs::ReadFileIfExists(AT_FDCWD, path, kMaxIds).value_or("");
+    bool found = false;
+    for (const std::string& line : Split(text, '\n')) {
+      found = found || line.starts_with(name + ":");
+    }
+    if (!found) {
+      throw Error(ErrorCode::kHost,
+                  fmt::format("{} has no range for {}", path, name))
+          .WithHint(fmt::format("as root: usermod --add-subuids 100000-165535 "
+                                "--add-subgids 100000-165535 {}",
+                                name));
+    }
+  }
+  return "ranges in /etc/subuid and /etc/subgid";
+}
+
+std::string ProbeDevice(const char* path) {
+  UniqueFd device(open(path, O_RDWR | O_CLOEXEC));
+  if (!device) throw ErrnoError("open", path, errno);
+  return path;
+}
+
 // In a child, because a threaded process cannot enter one.
 std::string ProbeUserNamespaces() {
   pid_t pid = fork();
@@ -185,11 +232,22 @@ HostProbe ProbeHost(const ExecutorOptions& options) {
   probe.items.push_back(Try(
       "overlay", [&] { return ProbeOverlay(options, user_xattr); },
       "put --root on a file system that overlayfs can use (ext4, xfs, tmpfs)"));
+  probe.items.push_back(Try("monitor", ProbeMonitor, "apt-get install conmon"));
   probe.items.push_back(Try("network", ProbeNetwork, "apt-get install passt"));
+  probe.items.push_back(Try(
+      "tun device", [] { return ProbeDevice("/dev/net/tun"); },
+      "as root: modprobe tun && chmod 666 /dev/net/tun"));
+  probe.items.push_back(Try(
+      "fuse device", [] { return ProbeDevice("/dev/fuse"); },
+      "as root: modprobe fuse && chmod 666 /dev/fuse"));
   probe.items.push_back(
       Try("user namespaces", ProbeUserNamespaces,
           "sysctl -w kernel.unprivileged_userns_clone=1 (and, on Ubuntu, "
           "kernel.apparmor_restrict_unprivileged_userns=0)"));
+  probe.items.push_back(Try(
+      "subordinate ids", ProbeSubordinateIds,
+      "apt-get install uidmap, and give the user a range in /etc/subuid and "
+      "/etc/subgid"));
   probe.items.push_back(ProbeCgroups(ReadCgroups()));
   try {
     probe.items.push_back(ProbeDeviceFilter(MakeHost(options)));

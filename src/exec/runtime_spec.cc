@@ -228,6 +228,16 @@ Json LinuxSection(const ProcessSpec& spec, const RuntimeLayout& layout) {
 
 }  // namespace
 
+std::string MakeProcessSpec(const ProcessSpec& spec,
+                            const RuntimeLayout& layout) {
+  try {
+    return ProcessSection(spec, layout).dump();
+  } catch (const Json::exception&) {
+    throw Error(ErrorCode::kStep,
+                "exec: an argument or variable is not valid UTF-8");
+  }
+}
+
 std::vector<std::string> ProcessEnv(const ProcessSpec& spec) {
   std::vector<std::string> env = spec.env;
   for (const std::string& entry : env) {

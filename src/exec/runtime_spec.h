@@ -58,6 +58,10 @@ struct RuntimeLayout {
 std::string MakeRuntimeSpec(const ProcessSpec& spec,
                             const RuntimeLayout& layout);
 
+// The "process" object of a further command in a running container.
+std::string MakeProcessSpec(const ProcessSpec& spec,
+                            const RuntimeLayout& layout);
+
 // HOME is added when it is missing; the order is kept.
 std::vector<std::string> ProcessEnv(const ProcessSpec& spec);
 

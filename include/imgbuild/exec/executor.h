@@ -5,6 +5,8 @@
 #ifndef IMGBUILD_EXEC_EXECUTOR_H_
 #define IMGBUILD_EXEC_EXECUTOR_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -23,6 +25,15 @@ enum class NetworkMode {
   kDefault,  // own namespace, connected through pasta
   kNone,     // own namespace, loopback only
   kHost,
+  kJoin,  // ProcessSpec::join_network: another container's
+};
+
+// A port of the host that leads into the container's own network.
+struct PortForward {
+  std::string host_address;  // "": all
+  uint16_t host_port = 0;
+  uint16_t container_port = 0;
+  bool udp = false;
 };
 
 struct UserSpec {
@@ -60,6 +71,9 @@ struct ResourceLimits {
   };
   std::vector<Ulimit> ulimits;
   uint64_t shm_bytes = 64u << 20;
+  // A cgroup of its own even when nothing is limited, so that its use can be
+  // read and it can be frozen. Where none can be made it goes without.
+  bool own_cgroup = false;
 };
 
 struct ProcessSpec {
@@ -73,14 +87,40 @@ struct ProcessSpec {
   std::string hostname;
   std::vector<Mount> mounts;
   NetworkMode network = NetworkMode::kDefault;
+  int join_network = -1;                   // a network namespace, for kJoin
+  std::vector<PortForward> ports;          // kDefault only
+  std::optional<std::string> resolv_conf;  // in place of the host's
   // "name:ip" lines for /etc/hosts.
   std::vector<std::pair<std::string, std::string>> extra_hosts;
   bool privileged = false;  // --security=insecure
   std::vector<std::string> cap_add;
   std::vector<std::string> cap_drop;
   bool no_new_privileges = false;
+  bool seccomp_unconfined = false;
   ResourceLimits limits;
   bool init = false;
+  // What the runtime calls it, and what proves to others which container a
+  // process is; "": a random name.
+  std::string id;
+};
+
+// What another process needs to find a container that was started.
+struct StartedContainer {
+  std::string id;
+  // The outermost process, as this pid namespace numbers it: the runtime, or
+  // conmon. It holds the container's namespaces and ends with them.
+  pid_t pid = -1;
+  std::string run_dir;  // its private mount
+  std::string runtime;  // path
+  bool crun = true;
+  std::vector<std::string> cgroups;  // directories, the host's names
+};
+
+// The container is watched by conmon, which keeps a log and lets others attach.
+struct MonitorSpec {
+  std::string name;
+  std::string log_path;     // made if need be; conmon's k8s-file format
+  bool keep_stdin = false;  // -i: a pipe that whoever attaches writes to
 };
 
 // Where the three streams go. With a terminal the process gets a pty and
@@ -97,6 +137,14 @@ struct ExecIo {
   // Each byte read from it is the number of a signal for the process (pid 1 of
   // the container); -1: none. A terminal's Ctrl-C never reaches it by itself.
   int signal_fd = -1;
+  // Called once the process exists and before its first instruction when
+  // `monitor` is set, else right after its start.
+  std::function<void(const StartedContainer&)> on_started;
+  // The first instruction may have run.
+  std::function<void()> on_running;
+  // Set: conmon owns the streams; the descriptors above are not used, and of
+  // the terminal only whether there is one.
+  std::optional<MonitorSpec> monitor;
   // When set, the process writes right to these and on_output is not called.
   int stdout_fd = -1;
   int stderr_fd = -1;
