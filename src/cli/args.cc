@@ -78,6 +78,10 @@ void Args::Positionals(const std::string& name,
   impl_->app.add_option(name, *target, help)->required(required);
 }
 
+void Args::FreeShortH() {
+  impl_->app.set_help_flag("--help", "print this help and exit");
+}
+
 void Args::Rest(std::vector<std::string>* target) {
   impl_->rest = target;
   impl_->app.prefix_command();

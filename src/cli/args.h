@@ -27,6 +27,8 @@ class Args {
                   const std::string& help);
   void Positionals(const std::string& name, std::vector<std::string>* target,
                    bool required, const std::string& help);
+  // -h is a flag of the command's own (run's host name); --help stays.
+  void FreeShortH();
   // The first word that is no flag and everything after it, untouched:
   // `run [OPTIONS] IMAGE [COMMAND…]`.
   void Rest(std::vector<std::string>* target);

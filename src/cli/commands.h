@@ -23,6 +23,24 @@ int ContextCommand(App& app, const Words& words);
 int PullCommand(App& app, const Words& words);
 int PushCommand(App& app, const Words& words);
 int RunCommand(App& app, const Words& words);
+int CreateCommand(App& app, const Words& words);
+int StartCommand(App& app, const Words& words);
+int RestartCommand(App& app, const Words& words);
+int StopCommand(App& app, const Words& words);
+int KillCommand(App& app, const Words& words);
+int WaitCommand(App& app, const Words& words);
+int PauseCommand(App& app, const Words& words);
+int UnpauseCommand(App& app, const Words& words);
+int RenameCommand(App& app, const Words& words);
+int RmCommand(App& app, const Words& words);
+int PsCommand(App& app, const Words& words);
+int ExecCommand(App& app, const Words& words);
+int AttachCommand(App& app, const Words& words);
+int LogsCommand(App& app, const Words& words);
+int TopCommand(App& app, const Words& words);
+int PortCommand(App& app, const Words& words);
+int StatsCommand(App& app, const Words& words);
+int MonitorCommand(App& app, const Words& words);
 int ImagesCommand(App& app, const Words& words);
 int RmiCommand(App& app, const Words& words);
 int TagCommand(App& app, const Words& words);
@@ -42,7 +60,7 @@ int LogoutCommand(App& app, const Words& words);
 int DoctorCommand(App& app, const Words& words);
 
 struct Command {
-  const char* group;  // the heading it stands under in --help
+  const char* group;  // its heading in --help; nullptr: not for people
   const char* name;
   int (*run)(App& app, const Words& words);
   const char* summary;
@@ -53,6 +71,12 @@ const std::vector<Command>& Commands();
 // Docker's two-word spellings as ours: `image ls` is `images`, `system prune`
 // is `prune all`. Other words stay as they are.
 Words OwnSpelling(const Words& words);
+
+// What MonitorCommand is called; --help does not tell.
+inline constexpr char kMonitorCommand[] = "container-monitor";
+
+// --time of stop and restart; throws Error(kUsage).
+int ParseStopTime(const std::string& text, int standard);
 
 // Throws Error(kHost) at the start of what would fail half-way without root:
 // unpacking layers and running steps. Root of a user namespace will do.

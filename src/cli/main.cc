@@ -45,6 +45,7 @@ void PrintHelp() {
       "keeps, runs and removes them by tag or by digest.\n";
   const char* group = "";
   for (const Command& command : Commands()) {
+    if (command.group == nullptr) continue;
     if (std::string_view(group) != command.group) {
       group = command.group;
       text += std::string("\n") + group + ":\n";

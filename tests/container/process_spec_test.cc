@@ -1,7 +1,7 @@
 // How an image's config and the flags of `run` become a process.
 #include <gtest/gtest.h>
 
-#include "imgbuild/container/run.h"
+#include "imgbuild/container/config.h"
 #include "imgbuild/util/error.h"
 
 namespace imgbuild::container {
@@ -18,12 +18,12 @@ oci::ImageConfig Image() {
   return config;
 }
 
-exec::ProcessSpec Make(const RunOptions& options,
+exec::ProcessSpec Make(const Config& options,
                        const oci::ImageConfig& config = Image()) {
   return MakeProcess(config, options, EmptyTree());
 }
 
-std::string Message(const RunOptions& options, const oci::ImageConfig& config) {
+std::string Message(const Config& options, const oci::ImageConfig& config) {
   try {
     Make(options, config);
   } catch (const Error& error) {
@@ -55,7 +55,7 @@ TEST(ProcessSpecTest, EntrypointAndCommand) {
     oci::ImageConfig config = Image();
     config.entrypoint = c.entrypoint;
     config.cmd = c.cmd;
-    RunOptions options;
+    Config options;
     options.command = c.command;
     options.entrypoint = c.flag;
     EXPECT_EQ(Make(options, config).args, c.want);
@@ -67,13 +67,13 @@ TEST(ProcessSpecTest, NothingToRunIsAnError) {
   config.entrypoint.reset();
   config.cmd.reset();
   EXPECT_EQ(Message({}, config), "no command specified");
-  RunOptions options;
+  Config options;
   options.entrypoint = "";
   EXPECT_EQ(Message(options, Image()), "no command specified");
 }
 
 TEST(ProcessSpecTest, EnvironmentIsTheImagesThenOurs) {
-  RunOptions options;
+  Config options;
   options.env = {"A=2", "B=3"};
   options.hostname = "box";
   EXPECT_EQ(Make(options).env,
@@ -86,7 +86,7 @@ TEST(ProcessSpecTest, NothingOfTheCallersEnvironmentGetsIn) {
   ::setenv("IMGBUILD_CANARY", "leak", 1);
   oci::ImageConfig config = Image();
   config.env.clear();
-  RunOptions options;
+  Config options;
   options.hostname = "box";
   EXPECT_EQ(Make(options, config).env,
             (List{"HOSTNAME=box",
@@ -97,7 +97,7 @@ TEST(ProcessSpecTest, NothingOfTheCallersEnvironmentGetsIn) {
 
 TEST(ProcessSpecTest, WorkingDirectory) {
   EXPECT_EQ(Make({}).cwd, "/work");
-  RunOptions options;
+  Config options;
   options.working_dir = "/tmp";
   EXPECT_EQ(Make(options).cwd, "/tmp");
   options.working_dir = "tmp";
@@ -106,7 +106,7 @@ TEST(ProcessSpecTest, WorkingDirectory) {
 }
 
 TEST(ProcessSpecTest, UserByNumber) {
-  RunOptions options;
+  Config options;
   options.user = "1000:2000";
   const exec::ProcessSpec spec = Make(options);
   EXPECT_EQ(spec.user.uid, 1000u);

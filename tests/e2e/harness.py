@@ -261,7 +261,8 @@ class Case(unittest.TestCase):
                 f"FROM {self.base}\nRUN echo fine > /state\n"
                 'CMD ["cat", "/state"]\n')
             self.imgbuild("build", "-t", "usable:1", context)
-        self.assertEqual(self.imgbuild("run", "usable:1").stdout, "fine\n")
+        self.assertEqual(
+            self.imgbuild("run", "--rm", "usable:1").stdout, "fine\n")
         self.imgbuild("rmi", "usable:1")
         self.assert_no_litter()
 
