@@ -89,8 +89,11 @@ void PsFilter::Resolve(container::Containers& containers) {
     for (const std::string& state : *values) {
       if (std::ranges::find(kStates, state) == std::end(kStates)) {
         throw Error(ErrorCode::kUsage,
-                    fmt::format("invalid filter 'status={}'", state))
-            .WithHint("created, running, paused, restarting or exited");
+                    fmt::format("invalid filter 'status={0}': invalid value "
+                                "for state ({0}): must be one of created, "
+                                "running, paused, restarting, removing, "
+                                "exited, dead",
+                                state));
       }
     }
   }
@@ -98,8 +101,9 @@ void PsFilter::Resolve(container::Containers& containers) {
     wants_all_ = true;
     for (const std::string& code : *values) {
       if (!ParseInt(code)) {
-        throw Error(ErrorCode::kUsage,
-                    fmt::format("invalid filter 'exited={}'", code));
+        throw Error(
+            ErrorCode::kUsage,
+            fmt::format("invalid filter 'exited={}': it is a number", code));
       }
     }
   }

@@ -1,6 +1,7 @@
 // `imgbuild run` and `imgbuild create`.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "imgbuild/container/run.h"
@@ -71,6 +72,14 @@ int Run(App& app, RunOptions& options, const RunFlags& flags) {
   const container::Config config = options.ToConfig();
   if (!flags.detach) CheckTerminal(config.terminal, config.interactive);
   RequireRoot();
+  // pasta starts while the image is looked up.
+  const bool known_ports = std::ranges::all_of(
+      config.ports,
+      [](const exec::PortForward& port) { return port.host_port != 0; });
+  if (!flags.detach && !config.terminal && config.network == "default" &&
+      known_ports && !config.publish_all) {
+    app.executor().Expect(exec::NetworkMode::kDefault, config.ports);
+  }
   const store::ContainerRecord record = options.Create(app);
   container::Containers containers(app.store());
   std::fflush(stdout);
@@ -120,8 +129,15 @@ int CreateCommand(App& app, const Words& words) {
   options.AddTo(args);
   AddGlobalFlags(args, app.options);
   if (!args.Parse(words)) return 0;
-  return FailWithOne([&] {
+  try {
     RequireImageWord("create", options);
+    options.CheckSyntax();
+  } catch (const Error& error) {
+    // What the flags say is wrong by itself: Docker's client ends so.
+    std::fputs(error.Render().c_str(), stderr);
+    return kRunFailed;
+  }
+  return FailWithOne([&] {
     fmt::print("{}\n", options.Create(app).id);
     return 0;
   });

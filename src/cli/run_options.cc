@@ -243,12 +243,20 @@ void RunOptions::TakeProcess(container::Config& config) const {
   config.terminal = terminal_;
   config.auto_remove = remove;
   config.stop_signal = stop_signal_;
-  if (!stop_signal_.empty()) container::ParseSignal(stop_signal_);
   if (!stop_timeout_.empty()) {
     config.stop_timeout_s =
         static_cast<int>(Number("--stop-timeout", stop_timeout_));
   }
-  config.restart = container::ParseRestart(restart_);
+  if (remove && !restart_.empty() && restart_ != "no") {
+    throw UsageError(
+        "conflicting options: cannot specify both --restart and --rm");
+  }
+  if (pull_ != "missing" && pull_ != "always" && pull_ != "never") {
+    throw UsageError(
+        fmt::format("invalid pull option: '{}': must be one of "
+                    "\"always\", \"missing\" or \"never\"",
+                    pull_));
+  }
 }
 
 void RunOptions::TakeMountsAndNetwork(container::Config& config) const {
@@ -299,11 +307,6 @@ void RunOptions::TakeLimits(container::Config& config) const {
         memory_swap_ == "-1"
             ? -1
             : static_cast<int64_t>(Bytes("--memory-swap", memory_swap_));
-    if (limits.memory_bytes == 0) {
-      throw UsageError(
-          "You should always set the Memory limit when using "
-          "Memoryswap limit, see usage");
-    }
   }
   if (!cpus_.empty()) {
     if (!cpu_period_.empty() || !cpu_quota_.empty()) {
@@ -388,6 +391,18 @@ void RunOptions::TakeHealth(container::Config& config) const {
 }
 
 container::Config RunOptions::ToConfig() const {
+  container::Config config = Syntax();
+  config.restart = container::ParseRestart(restart_);
+  if (!stop_signal_.empty()) container::ParseSignal(stop_signal_);
+  if (config.limits.memory_swap_bytes != 0 && config.limits.memory_bytes == 0) {
+    throw UsageError(
+        "You should always set the Memory limit when using Memoryswap limit, "
+        "see usage");
+  }
+  return config;
+}
+
+container::Config RunOptions::Syntax() const {
   container::Config config;
   TakeProcess(config);
   TakeMountsAndNetwork(config);
@@ -399,12 +414,6 @@ container::Config RunOptions::ToConfig() const {
 
 store::ImageRecord RunOptions::FindOrPull(App& app) const {
   const std::string& word = words.front();
-  if (pull_ != "missing" && pull_ != "always" && pull_ != "never") {
-    throw UsageError(
-        fmt::format("invalid pull option: '{}': must be one of "
-                    "\"always\", \"missing\" or \"never\"",
-                    pull_));
-  }
   const oci::Platform platform = platform_.empty()
                                      ? oci::Platform::Host()
                                      : oci::Platform::Parse(platform_);

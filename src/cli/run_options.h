@@ -22,6 +22,9 @@ class RunOptions {
   void AddTo(Args& args);
   // Throws Error(kUsage) for a value that means nothing.
   container::Config ToConfig() const;
+  // Only for values that are no such value at all: what Docker's client finds
+  // before it asks anybody, and ends with kRunFailed.
+  void CheckSyntax() const { Syntax(); }
   // Finds the image, or pulls it as --pull says, makes the container and
   // writes --cidfile. words[0] is the image. Throws Error.
   store::ContainerRecord Create(App& app);
@@ -33,6 +36,7 @@ class RunOptions {
   bool quiet = false;
 
  private:
+  container::Config Syntax() const;
   void AddProcessFlags(Args& args);
   void AddMountAndNetworkFlags(Args& args);
   void AddLimitFlags(Args& args);

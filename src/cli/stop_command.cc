@@ -27,7 +27,7 @@ int SetPaused(App& app, const Words& words, bool paused) {
     const bool is_paused = container.status.state == container::State::kPaused;
     if (is_paused == paused) {
       throw Error(ErrorCode::kUsage,
-                  fmt::format("Container {} is {}", name,
+                  fmt::format("Container {} is {}", container.record.id,
                               paused ? "already paused" : "not paused"));
     }
     containers.SetPaused(container, paused);

@@ -195,15 +195,14 @@ int PortCommand(App& app, const Words& words) {
     container::Containers containers(app.store());
     const container::Container container = containers.Require(name);
     const auto record = containers.RunningOf(container.record.id);
-    if (!wanted.empty() && wanted.find('/') == std::string::npos) {
-      wanted += "/tcp";
-    }
+    const std::string inner_wanted =
+        wanted.find('/') == std::string::npos ? wanted + "/tcp" : wanted;
     bool any = false;
     for (const exec::PortForward& port :
          record ? record->ports : std::vector<exec::PortForward>()) {
       const std::string inner =
           fmt::format("{}/{}", port.container_port, port.udp ? "udp" : "tcp");
-      if (!wanted.empty() && inner != wanted) continue;
+      if (!wanted.empty() && inner != inner_wanted) continue;
       any = true;
       const std::string head = wanted.empty() ? inner + " -> " : "";
       const std::vector<std::string> addresses =
@@ -217,7 +216,7 @@ int PortCommand(App& app, const Words& words) {
     if (!wanted.empty() && !any) {
       throw Error(
           ErrorCode::kUsage,
-          fmt::format("no public port '{}' published for {}", wanted, name));
+          fmt::format("No public port '{}' published for {}", wanted, name));
     }
     return 0;
   });

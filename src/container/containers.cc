@@ -32,6 +32,18 @@ Error NotRunning(const std::string& id) {
                fmt::format("container {} is not running", id));
 }
 
+void CheckCapability(const char* what, const std::string& name) {
+  if (exec::IsCapabilityName(name)) return;
+  std::string full = name;
+  for (char& c : full) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  if (!full.starts_with("CAP_")) full.insert(0, "CAP_");
+  throw Error(
+      ErrorCode::kUsage,
+      fmt::format("invalid {}: unknown capability: {}", what, Quoted(full)));
+}
+
 // What Docker finds out when it makes a container.
 void CheckConfig(const oci::ImageConfig& image, const Config& config) {
   if (CommandOf(image, config).empty()) {
@@ -50,6 +62,12 @@ void CheckConfig(const oci::ImageConfig& image, const Config& config) {
                             "to be an absolute path",
                             config.working_dir));
   }
+  for (const std::string& name : config.cap_add) {
+    CheckCapability("CapAdd", name);
+  }
+  for (const std::string& name : config.cap_drop) {
+    CheckCapability("CapDrop", name);
+  }
   StopSignalOf(image, config);
   std::set<std::string> targets;
   for (const Volume& volume : config.volumes) {
@@ -60,10 +78,6 @@ void CheckConfig(const oci::ImageConfig& image, const Config& config) {
         ::access(volume.source.c_str(), F_OK) != 0) {
       throw ErrnoError("mount", volume.source, errno, ErrorCode::kUsage);
     }
-  }
-  if (config.restart.when != RestartPolicy::When::kNo && config.auto_remove) {
-    throw Error(ErrorCode::kUsage,
-                "can't create 'AutoRemove' container with restart policy");
   }
 }
 
@@ -187,12 +201,12 @@ void Containers::Remove(const Container& container, bool force) {
   store::ContainerStore& containers = store_.containers();
   if (containers.IsLocked(id)) {
     if (!force) {
-      const char* state = container.status.state == State::kPaused
-                              ? "paused: unpause and stop"
-                              : "running: stop";
+      const char* state =
+          container.status.state == State::kPaused
+              ? "paused and must be unpaused first"
+              : "running: stop the container before removing or force remove";
       throw Error(ErrorCode::kUsage,
-                  fmt::format("cannot remove container {}: container is {} the "
-                              "container before removing or force remove",
+                  fmt::format("cannot remove container {}: container is {}",
                               Quoted(container.record.name), state));
     }
     Stop(container, SIGKILL, -1, CancelToken());
@@ -312,6 +326,10 @@ void Containers::SetPaused(const Container& container, bool paused) {
   RunningRecord record;
   RequireRunning(container, &record);
   exec::SetFrozen(record.started, paused);
+}
+
+std::optional<std::string> Containers::HealthJson(const std::string& id) {
+  return ReadSmallFile(Directory(id), kHealthFile);
 }
 
 namespace {

@@ -72,6 +72,10 @@ CapabilitySet ParseOrThrow(const std::string& name, const char* flag) {
 
 }  // namespace
 
+bool IsCapabilityName(std::string_view name) {
+  return ParseCapability(name) != 0;
+}
+
 CapabilitySet ParseCapability(std::string_view name) {
   std::string lower = ToLower(name);
   if (lower == "all") return kAll;

@@ -45,6 +45,10 @@ void SetUpDeviceFilter(Host& host) {
 
 }  // namespace
 
+std::string RunDirOf(const ExecutorOptions& options) {
+  return options.state_dir + "/run";
+}
+
 Host MakeHost(const ExecutorOptions& options) {
   Host host;
   host.runtime = FindRuntime(options.runtime);
@@ -52,7 +56,7 @@ Host MakeHost(const ExecutorOptions& options) {
   host.facts = ReadHostFacts();
   host.capabilities = OwnCapabilities();
   host.bottom_stub = EnsureBottomStub(options.state_dir);
-  host.run_dir = options.state_dir + "/run";
+  host.run_dir = RunDirOf(options);
   fs::MakeDirs(AT_FDCWD, host.run_dir, 0700);
   SweepScratchDirs(options.state_dir);
   host.cgroups = ReadCgroups();

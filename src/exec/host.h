@@ -29,6 +29,9 @@ struct Host {
   std::optional<Cgroup> filter_cgroup;
 };
 
+// Where each runtime mounts its private tmpfs.
+std::string RunDirOf(const ExecutorOptions& options);
+
 // Throws Error(kHost): no runtime, or a state directory that cannot be used.
 Host MakeHost(const ExecutorOptions& options);
 

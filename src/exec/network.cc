@@ -274,15 +274,11 @@ Network::Network(const std::string& run_dir, std::vector<PortForward> ports)
       stop_(eventfd(0, EFD_CLOEXEC)) {
   if (!stop_) throw ErrnoError("create", "eventfd", errno);
   auto ready = std::make_shared<std::promise<void>>();
-  std::future<void> result = ready->get_future();
+  ready_ = ready->get_future().share();
   keeper_ = std::thread([this, run_dir, ready] { Keep(run_dir, ready); });
-  try {
-    result.get();
-  } catch (...) {
-    keeper_.join();
-    throw;
-  }
 }
+
+void Network::WaitReady() { ready_.get(); }
 
 Network::~Network() {
   eventfd_write(stop_.get(), 1);

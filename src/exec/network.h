@@ -34,15 +34,20 @@ std::string ReadHostResolvConf();
 
 class Network {
  public:
-  // Starts pasta and waits until the namespace has its route. On a host
+  // Begins to start pasta, which takes some 30 ms; WaitReady() waits until the
+  // namespace has its route. On a host
   // without any default route there is nothing to join: loopback only.
   // `run_dir` is where pasta's private mounts go. `ports` are forwarded from
-  // the host. Throws Error(kHost), also for a port that is taken.
+  // the host.
   Network(const std::string& run_dir, std::vector<PortForward> ports);
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
 
+  // Throws Error(kHost), also for a port that is taken; then as often as it is
+  // called.
+  void WaitReady();
+  // After WaitReady().
   int fd() const { return namespace_.get(); }
   const std::string& resolv_conf() const { return resolv_conf_.text; }
   // Throws Error(kHost) when pasta has ended.
@@ -56,6 +61,7 @@ class Network {
   ResolvConf resolv_conf_;
   UniqueFd namespace_;
   UniqueFd stop_;
+  std::shared_future<void> ready_;
   std::atomic<bool> ended_ = false;
   // pasta's parent-death signal is tied to a thread: this one waits for it.
   std::thread keeper_;

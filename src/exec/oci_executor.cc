@@ -46,6 +46,8 @@ class OciExecutor : public Executor {
       : options_(std::move(options)) {}
   ExitResult Run(const ProcessSpec& spec, const ExecIo& io,
                  const CancelToken& cancel) override;
+  void Expect(NetworkMode network,
+              const std::vector<PortForward>& ports) override;
 
  private:
   const Host& GetHost();
@@ -71,7 +73,7 @@ class OciExecutor : public Executor {
   const ExecutorOptions options_;
   std::mutex mutex_;  // guards what follows; nothing is replaced once made
   std::unique_ptr<const Host> host_;
-  std::unique_ptr<const Network> network_;
+  std::unique_ptr<Network> network_;
   std::map<CapabilitySet, Seccomp> seccomp_;
 };
 
@@ -85,10 +87,30 @@ const Network& OciExecutor::GetNetwork(const Host& host,
                                        const std::vector<PortForward>& ports) {
   std::lock_guard lock(mutex_);
   if (!network_) {
-    network_ = std::make_unique<const Network>(host.run_dir, ports);
+    network_ = std::make_unique<Network>(host.run_dir, ports);
+  }
+  try {
+    network_->WaitReady();
+  } catch (const Error&) {
+    network_.reset();  // the next run tries again
+    throw;
   }
   network_->Check();
   return *network_;
+}
+
+void OciExecutor::Expect(NetworkMode network,
+                         const std::vector<PortForward>& ports) {
+  if (network != NetworkMode::kDefault) return;
+  std::lock_guard lock(mutex_);
+  if (network_) return;
+  try {
+    const std::string run_dir = RunDirOf(options_);
+    fs::MakeDirs(AT_FDCWD, run_dir, 0700);
+    network_ = std::make_unique<Network>(run_dir, ports);
+  } catch (const Error&) {
+    network_.reset();
+  }
 }
 
 const Seccomp& OciExecutor::GetSeccomp(CapabilitySet capabilities) {
@@ -286,14 +308,15 @@ std::optional<ExitResult> OciExecutor::Prepare(const ProcessSpec& spec,
   plan.directories = {"state"};
   plan.private_cgroup2 = host.runtime.kind == RuntimeKind::kCrun &&
                          host.facts.cgroup2 && !host.facts.pure_cgroup2;
-  std::string resolv_conf = PlanNetwork(spec, host, plan);
-  if (spec.resolv_conf) resolv_conf = *spec.resolv_conf;
   out.binds = OpenBinds(spec, plan, layout);
   if (spec.init) PlanInit(plan, layout, out.binds);
   out.root =
       MountContainerRoot(spec, out.binds, host.bottom_stub, options_.state_dir);
   if (auto failure = CheckProgram(spec, out.root.fd.get())) return failure;
   plan.mounts.push_back({out.root.fd.get(), "rootfs", true});
+  // As late as can be: pasta may still be starting.
+  std::string resolv_conf = PlanNetwork(spec, host, plan);
+  if (spec.resolv_conf) resolv_conf = *spec.resolv_conf;
   InjectFiles(spec, out.root, resolv_conf, plan, layout);
   plan.files.push_back({"config.json", MakeRuntimeSpec(spec, layout), 0600});
   // runc names cgroups after it.

@@ -89,6 +89,8 @@ class Containers {
   int Wait(const Container& container, const CancelToken& cancel);
   void SetPaused(const Container& container, bool paused);
 
+  // What its monitor last saw of its health, as Docker's JSON object.
+  std::optional<std::string> HealthJson(const std::string& id);
   // Bytes of the writable layer on the disk.
   uint64_t WritableSize(const std::string& id);
 

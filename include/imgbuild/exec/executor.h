@@ -168,6 +168,9 @@ class Executor {
   // what to do. Thread-safe.
   virtual ExitResult Run(const ProcessSpec& spec, const ExecIo& io,
                          const CancelToken& cancel) = 0;
+  // A Run with these is about to come: what takes time is begun. Does not
+  // block, throws nothing; a failure is Run's.
+  virtual void Expect(NetworkMode, const std::vector<PortForward>&) {}
 };
 
 struct ExecutorOptions {
@@ -179,6 +182,9 @@ struct ExecutorOptions {
 // made with the first step that needs one and reused for the life of the
 // executor; it goes with the process, also when that is killed.
 std::unique_ptr<Executor> NewOciExecutor(ExecutorOptions options);
+
+// "net_admin", "CAP_CHOWN", "ALL".
+bool IsCapabilityName(std::string_view name);
 
 // What `doctor` tells and Run relies on.
 struct HostProbe {
