@@ -10,22 +10,6 @@
 
 namespace imgbuild::cli {
 
-int ForEachWord(const std::vector<std::string>& words,
-                const std::function<void(const std::string& word)>& act) {
-  int status = 0;
-  for (const std::string& word : words) {
-    try {
-      act(word);
-    } catch (const Error& error) {
-      if (error.code() == ErrorCode::kInterrupted) throw;
-      std::fflush(stdout);
-      std::fputs(error.Render().c_str(), stderr);
-      status = 1;
-    }
-  }
-  return status;
-}
-
 int FailWithOne(const std::function<int()>& act) {
   try {
     return act();

@@ -9,16 +9,12 @@
 #include "imgbuild/container/run.h"
 
 #include "cli/app.h"
+#include "cli/image_lookup.h"
 
 namespace imgbuild::cli {
 
-// Calls `act` for each word in turn and goes on after an Error, which is
-// printed: Docker's commands on several containers do. 1 if any failed, else
-// 0. An interruption is passed on.
-int ForEachWord(const std::vector<std::string>& words,
-                const std::function<void(const std::string& word)>& act);
-
-// The same for a command that has one container: its Error ends it with 1.
+// For a command that has one container: its Error is printed and ends it with
+// 1; an interruption is passed on.
 int FailWithOne(const std::function<int()>& act);
 
 container::Engine MakeEngine(App& app, container::Containers& containers);

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/container_description.h"
 #include "cli/image_description.h"
 #include "cli/image_lookup.h"
 
@@ -29,27 +30,41 @@ struct Options {
 };
 
 bool ParseOptions(App& app, const Words& words, Options& options) {
-  Args args("inspect [OPTIONS] NAME…", "Show images as JSON.");
+  Args args("inspect [OPTIONS] NAME…", "Show containers and images as JSON.");
   args.Value("-f,--format", &options.format, "FORMAT",
              "json, or a Go template over the JSON");
   args.Value("--platform", &options.platform, "OS/ARCH[/VARIANT]",
              "that platform's image of an index");
   args.Flag("-s,--size", &options.size,
             "sizes (of containers; images have it)");
-  args.Value("--type", &options.type, "image", "what the names are");
+  args.Value("--type", &options.type, "TYPE",
+             "container or image: what the names are");
   args.Positionals("NAME", &options.words, true,
                    "NAME[:TAG], NAME@DIGEST or an image id");
   AddGlobalFlags(args, app.options);
   if (!args.Parse(words)) return false;
-  if (!options.type.empty() && options.type != "image") {
-    throw Error(ErrorCode::kFailed,
-                fmt::format("unknown type: {}: must be \"image\"",
-                            Quoted(options.type)));
+  if (!options.type.empty() && options.type != "image" &&
+      options.type != "container") {
+    throw Error(
+        ErrorCode::kFailed,
+        fmt::format("unknown type: {}: must be \"container\" or \"image\"",
+                    Quoted(options.type)));
   }
   return true;
 }
 
-Json Describe(App& app, const Options& options, const std::string& word) {
+// A container is meant before an image of the same name, as Docker has it.
+Json Describe(App& app, const Options& options, const std::string& word,
+              TemplateShape* shape) {
+  if (options.type != "image") {
+    container::Containers containers(app.store());
+    if (options.type == "container") containers.Require(word);  // throws
+    if (const auto container = containers.Find(word)) {
+      *shape = ContainerShape();
+      return DescribeContainer(containers, *container, options.size);
+    }
+  }
+  *shape = ImageShape();
   auto match = FindImage(app, word);
   if (!match) {
     if (options.type == "image") RequireImage(app, word);  // throws
@@ -76,8 +91,9 @@ int InspectCommand(App& app, const Words& words) {
   Json all = Json::array();
   std::string text;
   const int status = ForEachWord(options.words, [&](const std::string& word) {
-    Json one = Describe(app, options, word);
-    if (format) text += format->Execute(one, ImageShape()) + "\n";
+    TemplateShape shape;
+    Json one = Describe(app, options, word, &shape);
+    if (format) text += format->Execute(one, shape) + "\n";
     all.push_back(std::move(one));
   });
   if (format && text.empty()) text = "\n";
