@@ -88,7 +88,6 @@ Monitor::Monitor(const Engine& engine, Container container)
         ErrorCode::kUsage,
         fmt::format("container {} is running already", container_.record.name));
   }
-  lease_ = engine_.containers.store().Hold();
   image_ = engine_.containers.ImageConfigOf(container_.record);
   DropFile(dir_, kStopFile);
   DropFile(dir_, kHealthFile);
@@ -113,6 +112,7 @@ void Monitor::ChoosePorts(exec::ProcessSpec& spec) {
 
 exec::ProcessSpec Monitor::Prepare() {
   store::Store& store = engine_.containers.store();
+  lease_ = store.Hold();
   const auto unpacked = [&](const oci::DiffId& id) {
     return store.snapshots().Has(id);
   };
@@ -142,6 +142,9 @@ void Monitor::Record() {
 }
 
 void Monitor::OnStarted(const exec::StartedContainer& started) {
+  // From here on the layers are locked one by one, and the rest of the store
+  // may be swept while the container runs.
+  lease_.reset();
   ReplaceFile(dir_, kRunningFile, ToJson(RunningRecord{started, ports_}));
   container_.record.started_ns = NowNs();
   container_.record.exit_code = 0;

@@ -414,6 +414,17 @@ class Detached(ContainerCase):
             "error: conflicting options: cannot specify both --restart and "
             "--rm\n")
 
+    def test_the_store_is_swept_while_it_runs(self):
+        self.dockerfile("FROM BASE\nRUN echo gone > /gone\n")
+        self.build("-t", "other:1")
+        self.start("b", "sleep", "1000")
+        before = len(list((self.store / "layers").iterdir()))
+        self.imgbuild("rmi", "other:1")
+        self.imgbuild("prune", "builder", "-a", "-f", status=None)
+        self.assertEqual(self.out("exec", "cc", "echo", "x"), "x\n")
+        self.assertLessEqual(len(list((self.store / "layers").iterdir())),
+                             before)
+
     def test_restart_command(self):
         self.start("b", "sh", "-c", "echo up; sleep 1000")
         wait_until(lambda: self.out("logs", "cc") == "up\n")
