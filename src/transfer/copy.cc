@@ -6,7 +6,6 @@
 #include <mutex>
 #include <set>
 
-#include "imgbuild/oci/image_config.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/for_each.h"
 
@@ -35,6 +34,7 @@ class Copier {
   void Run(const oci::Document& root, bool with_root) {
     Collect(root, 0);
     if (options_.referrers) CollectReferrers();
+    if (options_.on_plan) options_.on_plan(blobs_);
     if (target_.in_order()) return PutInOrder();
     ForEach(blobs_, options_.parallel_blobs,
             [this](const oci::Descriptor& blob) { PutBlob(blob); });
@@ -163,8 +163,8 @@ CopyResult Copy(ImageSource& source, ImageTarget& target,
   return {root.digest, root.bytes.size()};
 }
 
-std::optional<oci::Platform> PlatformOf(ImageSource& source,
-                                        const oci::Manifest& manifest) {
+std::optional<oci::ImageConfig> ReadConfig(ImageSource& source,
+                                           const oci::Manifest& manifest) {
   const oci::Descriptor& config = manifest.config;
   if (config.media_type != oci::media_type::kOciConfig &&
       config.media_type != oci::media_type::kDockerConfig) {
@@ -180,7 +180,14 @@ std::optional<oci::Platform> PlatformOf(ImageSource& source,
   oci::VerifyingWriter verify(text, config.digest, config.size, "config");
   imgbuild::CopyAll(*reader, verify);
   verify.Finish();
-  return oci::ParseImageConfig(text.text()).platform;
+  return oci::ParseImageConfig(text.text());
+}
+
+std::optional<oci::Platform> PlatformOf(ImageSource& source,
+                                        const oci::Manifest& manifest) {
+  const auto config = ReadConfig(source, manifest);
+  if (!config) return std::nullopt;
+  return config->platform;
 }
 
 oci::Document ChooseImage(ImageSource& source, oci::Document document,

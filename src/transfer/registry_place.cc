@@ -32,14 +32,15 @@ class PipeSink : public registry::BlobSink {
   bool written_ = false;
 };
 
-// One download, read while it comes in.
+// One download, read while it comes in. Needs nothing of the blob it comes
+// from.
 class Stream : public Reader {
  public:
   Stream(registry::Client& client, const oci::Repository& repository,
          const oci::Descriptor& blob, uint64_t offset,
          const CancelToken& cancel)
       : pipe_(kPipeBytes),
-        thread_([this, &client, &repository, &blob, offset, &cancel] {
+        thread_([this, &client, repository, blob, offset, &cancel] {
           try {
             PipeSink sink(pipe_, offset);
             client.FetchBlob(repository, blob, sink, cancel);
@@ -77,7 +78,7 @@ class RemoteBlob : public registry::BlobSource {
 
  private:
   registry::Client& client_;
-  const oci::Repository& repository_;
+  const oci::Repository repository_;
   const oci::Descriptor blob_;
   const CancelToken& cancel_;
 };

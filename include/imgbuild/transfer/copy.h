@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "imgbuild/oci/image_config.h"
 #include "imgbuild/oci/manifest.h"
 #include "imgbuild/transfer/place.h"
 #include "imgbuild/util/cancel.h"
@@ -25,6 +26,8 @@ struct CopyOptions {
   // Ask for each blob even where the target says that it has the document:
   // for those who list them.
   bool every_blob = false;
+  // All blobs, before the first is asked for.
+  std::function<void(const std::vector<oci::Descriptor>& blobs)> on_plan;
   // Called from several threads, one call at a time; blobs in no order.
   std::function<void(const oci::Descriptor& blob,
                      registry::PushOutcome outcome)>
@@ -55,7 +58,10 @@ void CopyImages(ImageSource& source, ImageTarget& target,
 oci::Document ChooseImage(ImageSource& source, oci::Document document,
                           const oci::Platform& platform);
 
-// What a single image's config says that it is for; nullopt for an artifact.
+// The config of an image; nullopt for an artifact.
+std::optional<oci::ImageConfig> ReadConfig(ImageSource& source,
+                                           const oci::Manifest& manifest);
+// What that says that the image is for.
 std::optional<oci::Platform> PlatformOf(ImageSource& source,
                                         const oci::Manifest& manifest);
 

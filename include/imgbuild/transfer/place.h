@@ -33,7 +33,8 @@ class ImageSource {
   virtual oci::Document Root() = 0;
   // A part of an index. Throws Error.
   virtual oci::Document Load(const oci::Digest& digest) = 0;
-  // Nothing is opened or asked before ReadFrom().
+  // Nothing is opened or asked before ReadFrom(), whose result does not need
+  // the blob.
   virtual std::unique_ptr<registry::BlobSource> Blob(
       const oci::Descriptor& blob) = 0;
   // Repositories where a registry may find the blob by itself.
