@@ -24,17 +24,17 @@ constexpr Prefix kPrefixes[] = {
     {"docker-archive:", Place::Kind::kDockerArchive},
 };
 
-// "DIR:TAG", "DIR:@DIGEST", "DIR@DIGEST", "FILE:NAME:TAG" at the first colon.
-void SplitPath(const std::string& text, Place* place) {
+// "FILE:NAME:TAG" at the first colon.
+void SplitFile(const std::string& text, Place* place) {
   const size_t colon = text.find(':');
-  const size_t at = text.find("@sha");
-  if (at != std::string::npos && at < colon) {
-    place->path = text.substr(0, at);
-    place->name = text.substr(at);
-    return;
-  }
   place->path = text.substr(0, colon);
   if (colon != std::string::npos) place->name = text.substr(colon + 1);
+}
+
+Error DigestOfACopy() {
+  Error error(ErrorCode::kUsage,
+              "the digest of a copy is that of what is copied");
+  return error.WithHint("give a tag, or --by-digest for none");
 }
 
 std::optional<oci::Reference> ArchiveName(
@@ -57,10 +57,12 @@ Place ParsePlace(const std::string& word) {
     if (place.kind == Place::Kind::kRegistry ||
         place.kind == Place::Kind::kStore) {
       place.name = rest;
+    } else if (place.kind == Place::Kind::kLayout) {
+      place.layout = transfer::ParseLayoutName(rest);
     } else {
-      SplitPath(rest, &place);
+      SplitFile(rest, &place);
     }
-    if (place.path.empty() && place.name.empty()) {
+    if (rest.empty()) {
       throw Error(ErrorCode::kUsage,
                   fmt::format("{} names nothing", Quoted(word)));
     }
@@ -85,13 +87,13 @@ std::unique_ptr<transfer::ImageSource> OpenSource(App& app,
           match.how == store::Match::How::kId ? std::nullopt : reference);
     }
     case Place::Kind::kLayout:
-      return transfer::LayoutSource(place.path, place.name);
+      return transfer::LayoutSource(place.layout);
     case Place::Kind::kDockerArchive:
     case Place::Kind::kOciArchive:
       break;
   }
   throw Error(ErrorCode::kUsage, "archives are written here, not read")
-      .WithHint("tar -xf it into a directory and copy from oci:DIR");
+      .WithHint("imgbuild load -i FILE, then copy from store:NAME");
 }
 
 std::unique_ptr<transfer::ImageTarget> OpenTarget(
@@ -100,11 +102,7 @@ std::unique_ptr<transfer::ImageTarget> OpenTarget(
   switch (place.kind) {
     case Place::Kind::kRegistry: {
       const oci::Reference name = oci::Reference::Parse(place.name);
-      if (name.digest()) {
-        throw Error(ErrorCode::kUsage,
-                    "the digest of a copy is that of what is copied")
-            .WithHint("give a tag, or --by-digest for none");
-      }
+      if (name.digest()) throw DigestOfACopy();
       return transfer::RegistryTarget(app.client(), name.repository(),
                                       name.tag(), app.cancel);
     }
@@ -112,9 +110,10 @@ std::unique_ptr<transfer::ImageTarget> OpenTarget(
       return transfer::StoreTarget(
           app.store(), oci::Reference::Parse(place.name), platform, app.cancel);
     case Place::Kind::kLayout: {
-      std::string tag = place.name;
+      if (place.layout.digest) throw DigestOfACopy();
+      std::string tag = place.layout.tag.value_or("");
       if (tag.empty() && source) tag = source->tag().value_or("");
-      return transfer::LayoutTarget(place.path, tag, app.cancel);
+      return transfer::LayoutTarget(place.layout.path, tag, app.cancel);
     }
     case Place::Kind::kDockerArchive:
       return transfer::ArchiveTarget(place.path, transfer::ArchiveKind::kDocker,

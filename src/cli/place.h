@@ -1,7 +1,7 @@
 // The places of `copy` and `index create`, as words of the command line:
 //   NAME, docker://NAME        a registry
 //   store:NAME                 the store
-//   oci:DIR[:TAG], oci:DIR:@DIGEST, oci-layout://DIR…   an OCI layout
+//   oci:DIR[:TAG], oci:DIR@DIGEST, oci-layout://DIR…   an OCI layout
 //   docker-archive:FILE[:NAME], oci-archive:FILE[:NAME]
 #ifndef IMGBUILD_CLI_PLACE_H_
 #define IMGBUILD_CLI_PLACE_H_
@@ -19,8 +19,9 @@ namespace imgbuild::cli {
 struct Place {
   enum class Kind { kRegistry, kStore, kLayout, kDockerArchive, kOciArchive };
   Kind kind = Kind::kRegistry;
-  std::string path;  // of a layout or an archive
-  std::string name;  // reference, tag or "@DIGEST"; may be empty
+  transfer::LayoutName layout;
+  std::string path;  // of an archive
+  std::string name;  // a reference; may be empty for an archive
 };
 // Throws Error(kUsage).
 Place ParsePlace(const std::string& word);

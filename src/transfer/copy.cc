@@ -190,16 +190,34 @@ std::optional<oci::Platform> PlatformOf(ImageSource& source,
   return config->platform;
 }
 
-oci::Document ChooseImage(ImageSource& source, oci::Document document,
-                          const oci::Platform& platform) {
-  bool said = false;
+namespace {
+
+// *said: whether the index tells what the image is for.
+oci::Document Descend(ImageSource& source, oci::Document document,
+                      const oci::Platform& platform, bool* said) {
+  *said = false;
   for (int depth = 0; document.index; ++depth) {
     if (depth > kMaxDepth) throw TooDeep(source);
     const oci::Descriptor chosen =
         oci::ChoosePlatform(*document.index, platform, source.name());
-    said = chosen.platform.has_value();
+    *said = chosen.platform.has_value();
     document = source.Load(chosen.digest);
   }
+  return document;
+}
+
+}  // namespace
+
+oci::Document ImageInIndex(ImageSource& source, oci::Document document,
+                           const oci::Platform& platform) {
+  bool said = false;
+  return Descend(source, std::move(document), platform, &said);
+}
+
+oci::Document ChooseImage(ImageSource& source, oci::Document document,
+                          const oci::Platform& platform) {
+  bool said = false;
+  document = Descend(source, std::move(document), platform, &said);
   if (said) return document;
   // A single image, or an entry that names no platform, says it here.
   const auto found = PlatformOf(source, *document.manifest);

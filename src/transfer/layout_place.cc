@@ -23,89 +23,110 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t kMaxLayoutFile = 4096;
 
-void CheckLayoutFile(int directory, const std::string& name) {
-  const auto text =
-      fs::ReadFileIfExists(directory, kLayoutFile, kMaxLayoutFile);
-  if (!text) {
+// A regular file, behind links or not.
+UniqueFd OpenFile(int directory, const std::string& path) {
+  UniqueFd fd = fs::OpenIfExists(directory, path, O_RDONLY | O_NONBLOCK);
+  if (fd && !S_ISREG(fs::Fstat(fd.get()).st_mode)) fd.reset();
+  return fd;
+}
+
+void CheckLayoutFile(const UniqueFd& directory, const std::string& path) {
+  UniqueFd fd;
+  if (directory) fd = OpenFile(directory.get(), kLayoutFile);
+  if (!fd) {
     throw Error(ErrorCode::kUsage,
-                fmt::format("{} is not an OCI layout: it has no {}",
-                            Quoted(name), kLayoutFile));
+                fmt::format("{} is no OCI layout", Quoted(path)))
+        .WithHint(
+            "a layout is a directory with oci-layout, index.json and blobs/");
   }
-  const Json json = Json::parse(*text, nullptr, false);
+  const Json json = Json::parse(
+      fs::ReadFd(fd.get(), kMaxLayoutFile, path + "/" + kLayoutFile), nullptr,
+      false);
   if (!json.is_object() || json.value("imageLayoutVersion", "") != "1.0.0") {
     throw Error(
         ErrorCode::kUsage,
-        fmt::format("{}: an OCI layout of an unknown version", Quoted(name)));
+        fmt::format("{} is an OCI layout of an unknown version", Quoted(path)));
   }
 }
 
-std::string TagOf(const oci::Descriptor& entry) {
-  const auto tag = entry.annotations.find(kRefName);
-  return tag == entry.annotations.end() ? "" : tag->second;
+// Whether an entry of index.json is called `tag`: as its whole name, or as the
+// tag of it.
+bool IsCalled(const oci::Descriptor& entry, const std::string& tag) {
+  for (const char* key : {kRefName, kImageName}) {
+    const auto name = entry.annotations.find(key);
+    if (name == entry.annotations.end()) continue;
+    if (name->second == tag) return true;
+    const auto reference = oci::Reference::TryParse(name->second);
+    if (reference && reference->tag() == tag) return true;
+  }
+  return false;
 }
 
-// The entry of index.json that `which` means.
-const oci::Descriptor& FindEntry(const oci::Index& index,
-                                 const std::string& which,
-                                 const std::string& name) {
-  std::vector<const oci::Descriptor*> found;
-  std::vector<std::string> tags;
+// What index.json has, for a hint.
+std::string NamesIn(const oci::Index& index) {
+  std::vector<std::string> names;
   for (const oci::Descriptor& entry : index.manifests) {
-    const std::string tag = TagOf(entry);
-    if (!tag.empty()) tags.push_back(tag);
-    if (which.empty() || tag == which ||
-        "@" + entry.digest.ToString() == which) {
-      found.push_back(&entry);
-    }
+    const auto tag = entry.annotations.find(kRefName);
+    names.push_back(tag == entry.annotations.end()
+                        ? "@" + entry.digest.ToString()
+                        : ":" + tag->second);
   }
-  const auto same = [&](const oci::Descriptor* entry) {
-    return entry->digest == found[0]->digest;
+  return names.empty() ? "it is empty" : "it has: " + Join(names, ", ");
+}
+
+oci::Digest FindTarget(const LayoutName& name, const oci::Index& index) {
+  if (name.digest) return *name.digest;
+  const std::string tag = name.tag.value_or("latest");
+  for (const oci::Descriptor& entry : index.manifests) {
+    if (IsCalled(entry, tag)) return entry.digest;
+  }
+  const auto is_first = [&](const oci::Descriptor& entry) {
+    return entry.digest == index.manifests[0].digest;
   };
-  if (!found.empty() && std::ranges::all_of(found, same)) return *found[0];
-  const std::string has =
-      tags.empty() ? "no tags" : "the tags " + Join(tags, ", ");
+  if (!name.tag && !index.manifests.empty() &&
+      std::ranges::all_of(index.manifests, is_first)) {
+    return index.manifests[0].digest;
+  }
   throw Error(ErrorCode::kUsage,
-              found.empty()
-                  ? fmt::format("{} has no image {}", Quoted(name), which)
-                  : fmt::format("{} has several images{}", Quoted(name),
-                                which.empty() ? "" : " called " + which))
-      .WithHint(fmt::format("oci:DIR:TAG and oci:DIR:@DIGEST name one; it has "
-                            "{}",
-                            has));
+              fmt::format("the OCI layout {} has no image {}",
+                          Quoted(name.path), Quoted(tag)))
+      .WithHint(NamesIn(index));
 }
 
 class LayoutSourceImpl : public ImageSource {
  public:
-  LayoutSourceImpl(std::string directory, std::string which)
-      : path_(std::move(directory)),
-        which_(std::move(which)),
-        directory_(fs::OpenDir(AT_FDCWD, path_)) {
-    CheckLayoutFile(directory_.get(), path_);
+  explicit LayoutSourceImpl(LayoutName name)
+      : name_(std::move(name)),
+        directory_(
+            fs::OpenIfExists(AT_FDCWD, name_.path, O_RDONLY | O_DIRECTORY)) {
+    CheckLayoutFile(directory_, name_.path);
   }
 
   std::string name() const override {
-    return "oci:" + path_ + (which_.empty() ? "" : ":" + which_);
+    return "oci:" + name_.path + (name_.tag ? ":" + *name_.tag : "");
   }
   std::optional<oci::Reference> reference() const override {
     return std::nullopt;
   }
   oci::Document Root() override {
-    const oci::Document index = oci::ParseDocument(
-        fs::ReadFile(directory_.get(), kIndexFile, oci::kMaxManifestBytes),
-        oci::media_type::kOciIndex);
-    const oci::Digest digest = FindEntry(*index.index, which_, path_).digest;
-    return Load(digest);
+    const UniqueFd fd = OpenFile(directory_.get(), kIndexFile);
+    if (!fd) throw Damaged(fmt::format("it has no {}", kIndexFile));
+    const oci::Document index =
+        oci::ParseDocument(fs::ReadFd(fd.get(), oci::kMaxManifestBytes,
+                                      name_.path + "/" + kIndexFile),
+                           oci::media_type::kOciIndex);
+    return Load(FindTarget(name_, *index.index));
   }
   oci::Document Load(const oci::Digest& digest) override {
-    const auto bytes = fs::ReadFileIfExists(directory_.get(), BlobFile(digest),
-                                            oci::kMaxManifestBytes);
-    if (!bytes) throw Missing("manifest", digest);
-    if (oci::Digest::OfBytes(*bytes, digest.algorithm()) != digest) {
-      throw Error(ErrorCode::kRegistry,
-                  fmt::format("{}: the content of {} has another digest", path_,
-                              digest.ToString()));
+    const UniqueFd fd = OpenBlob(digest);
+    std::string bytes =
+        fs::ReadFd(fd.get(), oci::kMaxManifestBytes, digest.ToString());
+    const auto actual = oci::Digest::OfBytes(bytes, digest.algorithm());
+    if (actual != digest) {
+      throw Damaged(fmt::format("the content of {} has the digest {}",
+                                digest.ToString(), actual.ToString()));
     }
-    oci::Document document = oci::ParseDocument(*bytes, "");
+    oci::Document document = oci::ParseDocument(std::move(bytes), "");
     document.digest = digest;
     return document;
   }
@@ -121,18 +142,12 @@ class LayoutSourceImpl : public ImageSource {
         : layout_(layout), blob_(std::move(blob)) {}
     uint64_t size() const override { return blob_.size; }
     std::unique_ptr<Reader> ReadFrom(uint64_t offset) override {
-      UniqueFd file =
-          fs::OpenIfExists(layout_.directory_.get(), BlobFile(blob_.digest),
-                           O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-      if (!file) throw layout_.Missing("blob", blob_.digest);
-      const auto info = fs::Fstat(file.get());
-      if (!S_ISREG(info.st_mode) ||
-          static_cast<uint64_t>(info.st_size) != blob_.size) {
-        throw Error(ErrorCode::kRegistry,
-                    fmt::format("{}: blob {} has {} bytes, its descriptor says "
-                                "{}",
-                                layout_.path_, blob_.digest.ToString(),
-                                info.st_size, blob_.size));
+      UniqueFd file = layout_.OpenBlob(blob_.digest);
+      const auto size = static_cast<uint64_t>(fs::Fstat(file.get()).st_size);
+      if (size != blob_.size) {
+        throw layout_.Damaged(
+            fmt::format("{} has {} bytes, its descriptor says {}",
+                        blob_.digest.ToString(), size, blob_.size));
       }
       return std::make_unique<FileReader>(std::move(file), offset,
                                           blob_.digest.ToString());
@@ -143,13 +158,18 @@ class LayoutSourceImpl : public ImageSource {
     const oci::Descriptor blob_;
   };
 
-  Error Missing(const char* what, const oci::Digest& digest) const {
-    return Error(ErrorCode::kRegistry, fmt::format("{} has no {} {}", path_,
-                                                   what, digest.ToString()));
+  UniqueFd OpenBlob(const oci::Digest& digest) const {
+    UniqueFd fd = OpenFile(directory_.get(), BlobFile(digest));
+    if (!fd) throw Damaged(fmt::format("it lacks {}", digest.ToString()));
+    return fd;
+  }
+  Error Damaged(std::string_view why) const {
+    return Error(ErrorCode::kRegistry,
+                 fmt::format("the OCI layout {} is damaged: {}",
+                             Quoted(name_.path), why));
   }
 
-  const std::string path_;
-  const std::string which_;
+  const LayoutName name_;
   const UniqueFd directory_;
 };
 
@@ -162,13 +182,13 @@ class LayoutTargetImpl : public ImageTarget {
     directory_ = fs::OpenDir(AT_FDCWD, path_);
     if (!fs::LstatIfExists(directory_.get(), kLayoutFile)) {
       if (!fs::ListDir(directory_.get()).empty()) {
-        throw Error(ErrorCode::kUsage,
-                    fmt::format("{} is not an OCI layout, and not empty",
-                                Quoted(path_)));
+        throw Error(
+            ErrorCode::kUsage,
+            fmt::format("{} is no OCI layout, and not empty", Quoted(path_)));
       }
       fs::WriteFileAtomic(directory_.get(), kLayoutFile, kLayoutText);
     }
-    CheckLayoutFile(directory_.get(), path_);
+    CheckLayoutFile(directory_, path_);
   }
 
   bool Has(const oci::Document&) override { return false; }
@@ -259,9 +279,8 @@ oci::Descriptor LayoutEntry(const oci::Document& root, const std::string& tag) {
   return entry;
 }
 
-std::unique_ptr<ImageSource> LayoutSource(const std::string& directory,
-                                          const std::string& which) {
-  return std::make_unique<LayoutSourceImpl>(directory, which);
+std::unique_ptr<ImageSource> LayoutSource(const LayoutName& name) {
+  return std::make_unique<LayoutSourceImpl>(name);
 }
 
 std::unique_ptr<ImageTarget> LayoutTarget(const std::string& directory,

@@ -89,9 +89,8 @@ class Copy(harness.Case):
                       f"{self.other.address}/l:2").digest, self.base_digest)
         error = self.copy(f"oci:{layout}", "x:1", status=2).error
         self.assertEqual(
-            error, f'error: "{layout}" has several images\n'
-            "   = hint: oci:DIR:TAG and oci:DIR:@DIGEST name one; it has the "
-            "tags 1, single\n")
+            error, f'error: the OCI layout "{layout}" has no image "latest"\n'
+            "   = hint: it has: :1, :single\n")
 
     def test_archives(self):
         archive = self.dir / "a.tar"
@@ -156,8 +155,7 @@ class Copy(harness.Case):
                  "archives are written here, not read"),
                 ([self.from_name, "store:"], '"store:" names nothing'),
                 ([f"oci:{self.context}", "x:1"],
-                 f'"{self.context}" is not an OCI layout: it has no '
-                 "oci-layout"),
+                 f'"{self.context}" is no OCI layout'),
                 (["store:nosuch", "x:1"], "no such image: nosuch")):
             self.assertEqual(self.copy(*words, status=2).error.split("\n")[0],
                              f"error: {text}")

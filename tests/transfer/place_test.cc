@@ -24,7 +24,8 @@ class PlaceTest : public CopyFixture {
   }
   // From the layout, to the other registry.
   std::string FromLayout(const std::string& which) {
-    return CopyTo(*LayoutSource(Path("l"), which), *To("other.example/x/y:1"));
+    return CopyTo(*LayoutSource(ParseLayoutName(Path("l") + which)),
+                  *To("other.example/x/y:1"));
   }
   std::string Entries(const std::string& file) {
     const UniqueFd fd = fs::Open(dir_.fd(), file, O_RDONLY);
@@ -41,7 +42,7 @@ class PlaceTest : public CopyFixture {
 TEST_F(PlaceTest, ThereAndBackThroughALayout) {
   const std::string index = AddIndex();
   EXPECT_EQ(ToLayout("r.example/a/b:multi", "m"), index);
-  EXPECT_EQ(FromLayout("m"), index);
+  EXPECT_EQ(FromLayout(":m"), index);
   EXPECT_EQ(FromLayout("@" + index), index);
   EXPECT_EQ(FromLayout(""), index);
   EXPECT_EQ(other_.Manifest("x/y", "1"), home_.Manifest("a/b", "multi"));
@@ -55,17 +56,17 @@ TEST_F(PlaceTest, ALayoutKeepsItsOtherImages) {
   ToLayout("r.example/a/b:arm", "arm");
   ToLayout("r.example/a/b:t", "");
   ToLayout("r.example/a/b:t", "");
-  EXPECT_EQ(FromLayout("t"), image_);
-  EXPECT_NE(FromLayout("arm"), image_);
+  EXPECT_EQ(FromLayout(":t"), image_);
+  EXPECT_NE(FromLayout(":arm"), image_);
   // A tag that moves, and the bytes that were there.
   ToLayout("r.example/a/b:arm", "t");
   EXPECT_EQ(outcomes_, std::vector<registry::PushOutcome>(
                            2, registry::PushOutcome::kExists));
-  EXPECT_NE(FromLayout("t"), image_);
+  EXPECT_NE(FromLayout(":t"), image_);
   EXPECT_EQ(Message(ErrorCode::kUsage, [&] { FromLayout(""); }),
-            "\"" + Path("l") + "\" has several images");
-  EXPECT_EQ(Message(ErrorCode::kUsage, [&] { FromLayout("zz"); }),
-            "\"" + Path("l") + "\" has no image zz");
+            "the OCI layout \"" + Path("l") + "\" has no image \"latest\"");
+  EXPECT_EQ(Message(ErrorCode::kUsage, [&] { FromLayout(":zz"); }),
+            "the OCI layout \"" + Path("l") + "\" has no image \"zz\"");
 }
 
 TEST_F(PlaceTest, UnknownMembersOfTheIndexStay) {
@@ -78,18 +79,18 @@ TEST_F(PlaceTest, UnknownMembersOfTheIndexStay) {
 }
 
 TEST_F(PlaceTest, WhatIsNoLayout) {
-  EXPECT_EQ(Message(ErrorCode::kUsage, [&] { LayoutSource(dir_.path(), ""); }),
-            "\"" + dir_.path() +
-                "\" is not an OCI layout: it has no "
-                "oci-layout");
+  EXPECT_EQ(Message(ErrorCode::kUsage,
+                    [&] { LayoutSource(ParseLayoutName(dir_.path())); }),
+            "\"" + dir_.path() + "\" is no OCI layout");
   fs::WriteFileAtomic(dir_.fd(), "mine", "");
   EXPECT_EQ(Message(ErrorCode::kUsage,
                     [&] { LayoutTarget(dir_.path(), "", cancel_); }),
-            "\"" + dir_.path() + "\" is not an OCI layout, and not empty");
+            "\"" + dir_.path() + "\" is no OCI layout, and not empty");
   fs::WriteFileAtomic(dir_.fd(), "oci-layout",
                       R"({"imageLayoutVersion":"2.0.0"})");
-  EXPECT_EQ(Message(ErrorCode::kUsage, [&] { LayoutSource(dir_.path(), ""); }),
-            "\"" + dir_.path() + "\": an OCI layout of an unknown version");
+  EXPECT_EQ(Message(ErrorCode::kUsage,
+                    [&] { LayoutSource(ParseLayoutName(dir_.path())); }),
+            "\"" + dir_.path() + "\" is an OCI layout of an unknown version");
 }
 
 TEST_F(PlaceTest, DamageInALayoutIsFound) {
@@ -99,16 +100,27 @@ TEST_F(PlaceTest, DamageInALayoutIsFound) {
   std::string bytes = ReadFile(blob);
   bytes[5] ^= 1;
   fs::WriteFileAtomic(dir_.fd(), blob, bytes);
-  Message(ErrorCode::kRegistry, [&] { FromLayout("t"); });
+  Message(ErrorCode::kRegistry, [&] { FromLayout(":t"); });
   fs::WriteFileAtomic(dir_.fd(), blob, bytes.substr(1));
-  EXPECT_EQ(Message(ErrorCode::kRegistry, [&] { FromLayout("t"); }),
-            Path("l") + ": blob " + LayerDigest() + " has " +
-                std::to_string(layer_.size() - 1) +
+  EXPECT_EQ(Message(ErrorCode::kRegistry, [&] { FromLayout(":t"); }),
+            "the OCI layout \"" + Path("l") + "\" is damaged: " +
+                LayerDigest() + " has " + std::to_string(layer_.size() - 1) +
                 " bytes, its descriptor says " + std::to_string(layer_.size()));
   ::unlinkat(dir_.fd(), blob.c_str(), 0);
-  EXPECT_EQ(Message(ErrorCode::kRegistry, [&] { FromLayout("t"); }),
-            Path("l") + " has no blob " + LayerDigest());
+  EXPECT_EQ(Message(ErrorCode::kRegistry, [&] { FromLayout(":t"); }),
+            "the OCI layout \"" + Path("l") + "\" is damaged: it lacks " +
+                LayerDigest());
   EXPECT_EQ(other_.Manifest("x/y", "1"), "");
+}
+
+// As build tools make them: every file is a link into a cache.
+TEST_F(PlaceTest, ALayoutOfLinks) {
+  ToLayout("r.example/a/b:t", "t");
+  const std::string blob =
+      "l/blobs/sha256/" + LayerDigest().substr(sizeof("sha256:") - 1);
+  fs::Rename(dir_.fd(), blob, dir_.fd(), "elsewhere");
+  ASSERT_EQ(::symlinkat(Path("elsewhere").c_str(), dir_.fd(), blob.c_str()), 0);
+  EXPECT_EQ(FromLayout(":t"), image_);
 }
 
 TEST_F(PlaceTest, WrongBytesGetNoNameInALayout) {

@@ -53,8 +53,11 @@ void CopyImages(ImageSource& source, ImageTarget& target,
                 const CancelToken& cancel);
 
 // From an index, through indexes in it, to the image for `platform`; a manifest
-// is itself. Throws Error(kRegistry) that lists what there is, also when an
-// image that no index speaks for is for something else.
+// is itself. Throws Error(kRegistry) that lists what there is.
+oci::Document ImageInIndex(ImageSource& source, oci::Document document,
+                           const oci::Platform& platform);
+// The same; also throws when an image that no index speaks for is for something
+// else.
 oci::Document ChooseImage(ImageSource& source, oci::Document document,
                           const oci::Platform& platform);
 

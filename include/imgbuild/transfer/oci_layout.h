@@ -15,6 +15,8 @@
 
 namespace imgbuild::transfer {
 
+// An image of a layout: by digest, else by tag ("latest" when none is given),
+// else the only one there is when no tag was given.
 // "PATH", "PATH:TAG" or "PATH@DIGEST".
 struct LayoutName {
   std::string path;
@@ -24,12 +26,10 @@ struct LayoutName {
 // Throws Error(kUsage) for a malformed tag or digest.
 LayoutName ParseLayoutName(std::string_view text);
 
-// The platform's image of a layout: by digest, else by tag ("latest" when none
-// is given), else the only one there is when no tag was given. Its manifest,
-// config and layers are in the store afterwards, each checked against its
-// digest; what the store has is not read again. The same caps as for a
-// registry's. Throws Error(kUsage): no layout, no such image;
-// Error(kRegistry): damaged contents.
+// The platform's image of a layout. Its manifest, config and layers are in the
+// store afterwards, each checked against its digest; what the store has is not
+// read again. The same caps as for a registry's. Throws Error(kUsage): no
+// layout, no such image; Error(kRegistry): damaged contents.
 plan::ResolvedImage ImportLayout(store::Store& store, const LayoutName& name,
                                  const oci::Platform& platform,
                                  const CancelToken& cancel);

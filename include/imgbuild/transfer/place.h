@@ -14,6 +14,7 @@
 #include "imgbuild/oci/reference.h"
 #include "imgbuild/registry/client.h"
 #include "imgbuild/store/store.h"
+#include "imgbuild/transfer/oci_layout.h"
 #include "imgbuild/transfer/transfer.h"
 #include "imgbuild/util/cancel.h"
 #include "imgbuild/util/thread_pool.h"
@@ -86,9 +87,8 @@ std::unique_ptr<ImageTarget> StoreTarget(store::Store& store,
 
 // --- an OCI layout: a directory. Two programs may write to one at a time.
 
-// `which`: a tag, "@sha256:…", or "" for the only image that it holds.
-std::unique_ptr<ImageSource> LayoutSource(const std::string& directory,
-                                          const std::string& which);
+// Links in the layout are followed: build tools make layouts of links.
+std::unique_ptr<ImageSource> LayoutSource(const LayoutName& name);
 // The directory is made if need be; Error(kUsage) when it has other things.
 // With an empty tag, the image is found by digest only.
 std::unique_ptr<ImageTarget> LayoutTarget(const std::string& directory,
