@@ -4,12 +4,15 @@
 #include <sys/stat.h>
 
 #include <cstdlib>
+#include <optional>
 #include <vector>
 
 #include "imgbuild/build/remote_context.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/process.h"
 #include "imgbuild/util/strings.h"
+
+#include "build/secret.h"
 
 namespace imgbuild::build {
 namespace {
@@ -50,8 +53,8 @@ std::vector<std::string> GitEnvironment(const std::string& ssh_auth_sock) {
 
 class RealFetcher : public Fetcher {
  public:
-  RealFetcher(registry::HttpTransport& transport, std::string ssh_auth_sock)
-      : transport_(transport), ssh_auth_sock_(std::move(ssh_auth_sock)) {}
+  RealFetcher(registry::HttpTransport& transport, FetcherOptions options)
+      : transport_(transport), options_(std::move(options)) {}
 
   registry::Download FetchUrl(const std::string& url,
                               const registry::Validators& known, Writer& out,
@@ -64,7 +67,8 @@ class RealFetcher : public Fetcher {
     if (IsFullCommit(source.ref)) return source.ref;
     const std::string ref = source.ref.empty() ? "HEAD" : source.ref;
     const CommandResult result =
-        Git({"ls-remote", "--", source.remote, ref, ref + "^{}"}, "", cancel);
+        Git(source.remote, {"ls-remote", "--", source.remote, ref, ref + "^{}"},
+            "", cancel);
     if (!result.status.ok()) throw Failed(source, "ls-remote", result);
     // A branch is preferred to a tag of the same name, as git does; of an
     // annotated tag the commit counts, not the tag object.
@@ -90,14 +94,16 @@ class RealFetcher : public Fetcher {
                 const std::string& directory,
                 const CancelToken& cancel) override {
     const auto must = [&](const char* what, std::vector<std::string> words) {
-      const CommandResult result = Git(std::move(words), directory, cancel);
+      const CommandResult result =
+          Git(source.remote, std::move(words), directory, cancel);
       if (!result.status.ok()) throw Failed(source, what, result);
     };
     must("init", {"init", "-q"});
     must("remote", {"remote", "add", "origin", source.remote});
     // Not every server hands out a commit by its name, or a part of history.
     const CommandResult shallow =
-        Git({"fetch", "-q", "--depth=1", "--no-tags", "origin", commit},
+        Git(source.remote,
+            {"fetch", "-q", "--depth=1", "--no-tags", "origin", commit},
             directory, cancel);
     if (!shallow.status.ok()) {
       must("fetch", {"fetch", "-q", "--tags", "origin",
@@ -118,7 +124,40 @@ class RealFetcher : public Fetcher {
   }
 
  private:
-  CommandResult Git(std::vector<std::string> words,
+  // Through the environment: everybody can read the words of a process. Only
+  // for the host of `remote`, submodules there included.
+  void AddAuthorization(const std::string& remote,
+                        std::vector<std::string>& env) const {
+    const auto url = registry::SplitHttpUrl(remote);
+    if (!url) return;
+    const std::string authority =
+        url->origin.substr(url->origin.find("//") + 2);
+    for (const std::string& suffix :
+         {"." + authority, "." + url->host, std::string()}) {
+      std::string header;
+      if (auto token = SecretValue("GIT_AUTH_TOKEN" + suffix)) {
+        header = "basic " + registry::EncodeBase64("x-access-token:" + *token);
+      } else if (auto value = SecretValue("GIT_AUTH_HEADER" + suffix)) {
+        header = *value;
+      } else {
+        continue;
+      }
+      env.insert(
+          env.end(),
+          {"GIT_CONFIG_COUNT=1",
+           fmt::format("GIT_CONFIG_KEY_0=http.{}/.extraheader", url->origin),
+           "GIT_CONFIG_VALUE_0=Authorization: " + header});
+      return;
+    }
+  }
+
+  std::optional<std::string> SecretValue(const std::string& id) const {
+    auto value = ReadSecret(options_.secrets, id);
+    if (value) *value = Trim(*value);
+    return value;
+  }
+
+  CommandResult Git(const std::string& remote, std::vector<std::string> words,
                     const std::string& directory,
                     const CancelToken& cancel) const {
     ProcessOptions options;
@@ -132,7 +171,8 @@ class RealFetcher : public Fetcher {
                     "-c",
                     "init.defaultBranch=main"};
     options.argv.insert(options.argv.end(), words.begin(), words.end());
-    options.env = GitEnvironment(ssh_auth_sock_);
+    options.env = GitEnvironment(options_.ssh_auth_sock);
+    AddAuthorization(remote, *options.env);
     options.cwd = directory;
     options.new_session = true;
     // What is checked out must not depend on the caller's.
@@ -160,14 +200,14 @@ class RealFetcher : public Fetcher {
   }
 
   registry::HttpTransport& transport_;
-  const std::string ssh_auth_sock_;
+  const FetcherOptions options_;
 };
 
 }  // namespace
 
 std::unique_ptr<Fetcher> NewFetcher(registry::HttpTransport& transport,
-                                    std::string ssh_auth_sock) {
-  return std::make_unique<RealFetcher>(transport, std::move(ssh_auth_sock));
+                                    FetcherOptions options) {
+  return std::make_unique<RealFetcher>(transport, std::move(options));
 }
 
 }  // namespace imgbuild::build

@@ -77,13 +77,18 @@ void ApplyToUrl(const lock::SourcePolicy& policy, plan::CopyOp& op,
   }
 }
 
-void ApplyToGit(const lock::SourcePolicy& policy, Remote& remote) {
-  plan::GitSource& git = *remote.git;
+// With the part of the repository as its fragment.
+std::string IdentifierOf(const plan::GitSource& git) {
   std::string fragment = git.ref;
   if (!git.subdir.empty()) fragment += ":" + git.subdir;
   const std::string repository = lock::GitIdentifier(git.remote);
-  const lock::PolicySource asked{
-      fragment.empty() ? repository : repository + "#" + fragment, {}};
+  return fragment.empty() ? repository : repository + "#" + fragment;
+}
+
+void ApplyToGit(const lock::SourcePolicy& policy, Remote& remote) {
+  plan::GitSource& git = *remote.git;
+  const std::string repository = lock::GitIdentifier(git.remote);
+  const lock::PolicySource asked{IdentifierOf(git), {}};
   const lock::PolicySource made = policy.Evaluate(asked);
   if (made == asked) return;
   const size_t hash =
@@ -91,7 +96,8 @@ void ApplyToGit(const lock::SourcePolicy& policy, Remote& remote) {
   if (!made.attrs.empty() || made.identifier.substr(0, hash) != repository) {
     throw Cannot(asked, made, "which is another repository");
   }
-  fragment = made.identifier.substr(std::min(hash + 1, made.identifier.size()));
+  const std::string fragment =
+      made.identifier.substr(std::min(hash + 1, made.identifier.size()));
   const size_t colon = std::min(fragment.find(':'), fragment.size());
   git.ref = fragment.substr(0, colon);
   git.subdir =
@@ -124,6 +130,24 @@ void PolicyResolver::Prefetch(const oci::Reference& reference,
   } catch (const Error&) {
     // Resolve() says it at its place.
   }
+}
+
+plan::ResolvedImage PolicyResolver::ResolveLayout(
+    const std::string& layout, const oci::Platform& platform) {
+  const lock::PolicySource asked{"oci-layout://" + layout, {}};
+  const lock::PolicySource made = policy_.Evaluate(asked);
+  if (made != asked) throw Cannot(asked, made, "which is another image");
+  return next_.ResolveLayout(layout, platform);
+}
+
+void CheckRemoteContext(const lock::SourcePolicy& policy,
+                        const std::string& url) {
+  lock::PolicySource asked{url, {}};
+  if (plan::IsGitUrl(url)) {
+    asked.identifier = IdentifierOf(plan::ParseGitSource(url));
+  }
+  const lock::PolicySource made = policy.Evaluate(asked);
+  if (made != asked) throw Cannot(asked, made, "which is another context");
 }
 
 void ApplyToRemotes(const lock::SourcePolicy& policy, plan::BuildGraph& graph) {

@@ -4,21 +4,18 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
-#include <cstdlib>
-
 #include "imgbuild/build/ssh_agents.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
 #include "build/memory_dir.h"
+#include "build/secret.h"
 #include "build/selection.h"
 
 namespace imgbuild::build {
 namespace {
 
 using dockerfile::MountSpec;
-
-constexpr size_t kMaxSecretBytes = 500 * 1024;
 
 void SetOwner(const std::string& path, uint32_t mode, uint32_t uid,
               uint32_t gid) {
@@ -171,21 +168,8 @@ void RunMounts::AddTmpfs(const plan::RunMount& mount) {
 
 void RunMounts::AddSecret(const plan::RunMount& mount) {
   const MountSpec& spec = mount.spec;
-  const auto& secrets = step_.state().request.secrets;
-  const auto it = secrets.find(spec.id);
-  std::optional<std::string> value;
-  if (it != secrets.end()) {
-    if (!it->second.env.empty()) {
-      if (const char* text = std::getenv(it->second.env.c_str())) value = text;
-    } else {
-      const UniqueFd file =
-          fs::OpenIfExists(AT_FDCWD, it->second.file, O_RDONLY);
-      if (file) {
-        value = fs::ReadFd(file.get(), kMaxSecretBytes,
-                           "the file of secret " + Quoted(spec.id));
-      }
-    }
-  }
+  const std::optional<std::string> value =
+      ReadSecret(step_.state().request.secrets, spec.id);
   if (!value) {
     if (!spec.required) return;
     throw Error(

@@ -74,7 +74,7 @@ transfer::Transfer& App::transfer() {
 build::Fetcher& App::fetcher() {
   if (!fetcher_) {
     client();  // makes the transport
-    fetcher_ = build::NewFetcher(*transport_, ssh_auth_sock);
+    fetcher_ = build::NewFetcher(*transport_, fetcher_options);
   }
   return *fetcher_;
 }

@@ -34,9 +34,8 @@ class App {
   CancelToken cancel;
   // Set before transfer() is first called.
   transfer::TransferOptions transfer_options;
-  // The agent for git over ssh, "" for the user's own. Set before fetcher() is
-  // first called.
-  std::string ssh_auth_sock;
+  // Set before fetcher() is first called.
+  build::FetcherOptions fetcher_options;
 
   store::Store& store();
   registry::Client& client();

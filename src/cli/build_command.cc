@@ -119,7 +119,7 @@ build::BuildResult Build(App& app, const BuildFlags& flags,
   const exec::ResourceLimits limits = ParseLimits(flags);
   const auto annotations = ParseAnnotations(flags, options.target_platform);
   const build::SshAgents agents(ParseSsh(flags), app.cancel);
-  app.ssh_auth_sock = agents.Socket("default").value_or("");
+  app.fetcher_options = {agents.Socket("default").value_or(""), secrets};
   // What is fetched from here on cannot be swept away.
   const auto lease = app.store().Hold();
   const BuildInput input = ReadInput(app, flags, progress);

@@ -5,9 +5,12 @@
 
 #include <cstdlib>
 #include <optional>
+#include <string>
 #include <variant>
+#include <vector>
 
 #include "imgbuild/build/policy_resolver.h"
+#include "imgbuild/build/remote_context.h"
 #include "imgbuild/lock/source_policy.h"
 #include "imgbuild/util/clock.h"
 #include "imgbuild/util/fs.h"
@@ -89,13 +92,27 @@ lock::PolicyFacts FactsOf(const plan::BuildGraph& graph,
 }
 
 plan::BuildGraph PlanUnderSourcePolicy(const lock::SourcePolicy& policy,
+                                       const BuildFlags& flags,
                                        const dockerfile::Dockerfile& file,
                                        const plan::PlanOptions& options,
                                        plan::ImageResolver& resolver) {
   build::CheckLocalSources(policy, {});
+  if (build::IsRemoteContext(flags.context)) {
+    build::CheckRemoteContext(policy, flags.context);
+  }
   build::PolicyResolver policed(policy, resolver);
   plan::BuildGraph graph = plan::Plan(file, options, policed);
-  build::CheckLocalSources(policy, graph.contexts);
+  std::vector<std::string> local;
+  for (const std::string& name : graph.contexts) {
+    const std::string& value =
+        name.empty() ? flags.context : options.named_contexts.at(name);
+    if (!build::IsRemoteContext(value)) {
+      local.push_back(name);
+    } else if (!name.empty()) {
+      build::CheckRemoteContext(policy, value);
+    }
+  }
+  build::CheckLocalSources(policy, local);
   build::ApplyToRemotes(policy, graph);
   return graph;
 }
@@ -130,7 +147,7 @@ plan::BuildGraph PlanUnderPolicy(const BuildFlags& flags,
                                  const lock::Lockfile* lockfile) {
   const auto policy = LoadSourcePolicy(flags);
   plan::BuildGraph graph =
-      policy ? PlanUnderSourcePolicy(*policy, file, options, resolver)
+      policy ? PlanUnderSourcePolicy(*policy, flags, file, options, resolver)
              : plan::Plan(file, options, resolver);
   EnforcePolicies(dockerfile_path, FactsOf(graph, lockfile));
   return graph;

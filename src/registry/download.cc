@@ -122,4 +122,15 @@ Download DownloadUrl(HttpTransport& transport, const std::string& url,
   throw fail("too many redirects");
 }
 
+std::optional<HttpOrigin> SplitHttpUrl(const std::string& url) {
+  const auto parsed = Url::Parse(url);
+  if (!parsed) return std::nullopt;
+  if (parsed->scheme != "http" && parsed->scheme != "https") {
+    return std::nullopt;
+  }
+  return HttpOrigin{parsed->Origin(), parsed->host};
+}
+
+std::string EncodeBase64(std::string_view bytes) { return Base64Encode(bytes); }
+
 }  // namespace imgbuild::registry

@@ -1,6 +1,7 @@
 """Where a build's files come from: standard input, git, http(s), named
 contexts. Every server is a real one on the loopback."""
 
+import base64
 import bz2
 import gzip
 import io
@@ -271,6 +272,53 @@ came alone
                         f"{repo}?keep-git-dir=true /c/\n")
         self.assertIn("disagree", self.build(status=3).error)
         self.assert_no_litter()
+
+    def test_git_auth(self):
+        served = self.served
+
+        class Guarded(cases.http.server.SimpleHTTPRequestHandler):
+            def __init__(self, *words):
+                super().__init__(*words, directory=str(served))
+
+            def do_GET(self):
+                given = self.headers.get("Authorization", "")
+                seen.add(given)
+                if given in allowed:
+                    return super().do_GET()
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", "Basic")
+                self.end_headers()
+                return None
+
+            def log_message(self, *words):
+                pass
+        seen = set()
+        basic = "basic " + base64.b64encode(b"x-access-token:t0k3n").decode()
+        allowed = {basic, "Bearer other"}
+        server = cases.http.server.ThreadingHTTPServer(("127.0.0.1", 0),
+                                                       Guarded)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        repo = (f"http://127.0.0.1:{server.server_address[1]}/repo.git"
+                "?submodules=false")
+        env = {"T": "t0k3n\n", "H": "Bearer other", "BAD": "nope"}
+        self.dockerfile(f"FROM BASE\nADD {repo} /c/\n")
+        refused = self.build(status=4)
+        self.assertIn("git ls-remote of http://127.0.0.1", refused.error)
+        for words in (["--secret", "id=GIT_AUTH_TOKEN,env=T"],
+                      ["--secret", "id=GIT_AUTH_HEADER,env=H"],
+                      ["--secret", "id=GIT_AUTH_TOKEN.127.0.0.1,env=T",
+                       "--secret", "id=GIT_AUTH_TOKEN,env=BAD"]):
+            self.build("--no-cache", *words, env=env)
+            self.imgbuild("build", *words, repo, env=env)
+        self.assertEqual(seen, allowed | {""})
+        wrong = self.build("--no-cache", "--secret",
+                           "id=GIT_AUTH_TOKEN,env=BAD", env=env, status=4)
+        self.assertNotIn("nope", wrong.stderr)
+        for path in self.store.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                self.assertNotIn(b"t0k3n", path.read_bytes(), str(path))
 
     # --- http ---------------------------------------------------------------
 

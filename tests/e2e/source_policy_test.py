@@ -1,6 +1,8 @@
 """`build --source-policy`: BuildKit's source policy, with a real registry."""
 
+import functools
 import http.server
+import subprocess
 import threading
 import unittest
 
@@ -50,6 +52,36 @@ class SourcePolicy(harness.Case):
             "  = by the rule at policy.json:2:49\n")
         self.assertEqual(self.registry.log.read_text().count("/v2/base"),
                          before)
+
+    def test_fetched_contexts(self):
+        layout = self.dir / "layout"
+        harness.write_layout(layout, harness.busybox_tar())
+        self.write("policy.json", '{"rules": [{"action": "DENY", "selector": '
+                   '{"identifier": "*"}}, {"action": "ALLOW", "selector": '
+                   '{"identifier": "local://dockerfile"}}]}')
+        self.write("Dockerfile", "FROM scratch\nCOPY --from=n / /\n")
+        for value, identifier in (
+                ("https://no.example/x.tar", "https://no.example/x.tar"),
+                ("https://no.example/r.git#v1:d",
+                 "git://no.example/r.git#v1:d"),
+                (f"oci-layout://{layout}", f"oci-layout://{layout}")):
+            done = self.build_with("--build-context", f"n={value}", status=6)
+            self.assertIn(f"denies {identifier}\n", done.error)
+        tar = subprocess.run(["tar", "-c", "Dockerfile"], cwd=self.context,
+                             check=True, capture_output=True).stdout
+        (self.dir / "served").mkdir()
+        (self.dir / "served" / "x.tar").write_bytes(tar)
+        server = http.server.ThreadingHTTPServer(
+            ("127.0.0.1", 0), functools.partial(
+                http.server.SimpleHTTPRequestHandler,
+                directory=str(self.dir / "served")))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        url = f"http://127.0.0.1:{server.server_address[1]}/x.tar"
+        done = self.imgbuild("build", "--source-policy", "policy.json", url,
+                             status=6)
+        self.assertIn(f"denies {url}\n", done.error)
 
     def test_local_sources(self):
         self.dockerfile("FROM BASE\nCOPY Dockerfile /\n")

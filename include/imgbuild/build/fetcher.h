@@ -3,9 +3,11 @@
 #ifndef IMGBUILD_BUILD_FETCHER_H_
 #define IMGBUILD_BUILD_FETCHER_H_
 
+#include <map>
 #include <memory>
 #include <string>
 
+#include "imgbuild/build/builder.h"
 #include "imgbuild/plan/git_source.h"
 #include "imgbuild/registry/download.h"
 #include "imgbuild/util/cancel.h"
@@ -31,11 +33,17 @@ class Fetcher {
                         const CancelToken& cancel) = 0;
 };
 
+struct FetcherOptions {
+  std::string ssh_auth_sock;  // "": the environment's agent
+  // What --secret gave, for GIT_AUTH_TOKEN[.HOST] (a token) and
+  // GIT_AUTH_HEADER[.HOST] (the value of an Authorization header).
+  std::map<std::string, Secret> secrets;
+};
+
 // URLs over `transport`, which must outlive it; repositories with the `git`
-// program, which sees no configuration of the user's but the ssh agent: the one
-// at `ssh_auth_sock`, else the one of the environment.
+// program, which sees no configuration of the user's but the ssh agent.
 std::unique_ptr<Fetcher> NewFetcher(registry::HttpTransport& transport,
-                                    std::string ssh_auth_sock = "");
+                                    FetcherOptions options = {});
 
 }  // namespace imgbuild::build
 

@@ -23,6 +23,8 @@ class PolicyResolver : public plan::ImageResolver {
                               const oci::Platform& platform) override;
   void Prefetch(const oci::Reference& reference,
                 const oci::Platform& platform) override;
+  plan::ResolvedImage ResolveLayout(const std::string& layout,
+                                    const oci::Platform& platform) override;
 
  private:
   oci::Reference Convert(const oci::Reference& reference) const;
@@ -42,6 +44,11 @@ void ApplyToRemotes(const lock::SourcePolicy& policy, plan::BuildGraph& graph);
 // when one is converted: there is nothing else it could become.
 void CheckLocalSources(const lock::SourcePolicy& policy,
                        const std::vector<std::string>& contexts);
+
+// A context that is fetched: its URL, as typed. Throws Error(kPolicy) when it
+// is denied, converted, or asked for what is not checked of a context.
+void CheckRemoteContext(const lock::SourcePolicy& policy,
+                        const std::string& url);
 
 }  // namespace imgbuild::build
 

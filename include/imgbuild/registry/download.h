@@ -3,7 +3,9 @@
 #ifndef IMGBUILD_REGISTRY_DOWNLOAD_H_
 #define IMGBUILD_REGISTRY_DOWNLOAD_H_
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "imgbuild/registry/transport.h"
 
@@ -26,6 +28,16 @@ struct Download {
 Download DownloadUrl(HttpTransport& transport, const std::string& url,
                      const Validators& known, Writer& out,
                      const CancelToken& cancel);
+
+// Of an http(s) URL: "https://host:8443" and "host". nullopt for any other.
+struct HttpOrigin {
+  std::string origin;
+  std::string host;
+};
+std::optional<HttpOrigin> SplitHttpUrl(const std::string& url);
+
+// RFC 4648, with padding.
+std::string EncodeBase64(std::string_view bytes);
 
 }  // namespace imgbuild::registry
 
