@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "imgbuild/exec/ulimit.h"
 #include "imgbuild/exec/user.h"
 #include "imgbuild/layer/diff.h"
 #include "imgbuild/util/error.h"
@@ -20,25 +21,6 @@ exec::NetworkMode ToMode(const std::string& network) {
   if (network == "none") return exec::NetworkMode::kNone;
   if (network == "host") return exec::NetworkMode::kHost;
   return exec::NetworkMode::kDefault;
-}
-
-// "nofile=1024:2048".
-exec::ResourceLimits::Ulimit ParseUlimit(const std::string& text) {
-  const size_t eq = text.find('=');
-  const size_t colon = text.find(':', eq == std::string::npos ? 0 : eq);
-  const auto soft =
-      eq == std::string::npos
-          ? std::nullopt
-          : ParseUint(std::string_view(text).substr(eq + 1, colon - eq - 1));
-  const auto hard = colon == std::string::npos
-                        ? soft
-                        : ParseUint(std::string_view(text).substr(colon + 1));
-  if (!soft || !hard || *soft > *hard) {
-    throw Error(ErrorCode::kUsage,
-                fmt::format("invalid --ulimit {}", Quoted(text)))
-        .WithHint("the form is NAME=SOFT[:HARD], for example nofile=1024:2048");
-  }
-  return {text.substr(0, eq), *soft, *hard};
 }
 
 // BuildKit sets it for the first agent socket, forwarded or not.
@@ -80,7 +62,7 @@ exec::ProcessSpec MakeSpec(const plan::RunOp& op,
   spec.limits = limits;
   if (op.shm_bytes != 0) spec.limits.shm_bytes = op.shm_bytes;
   for (const std::string& limit : op.ulimits) {
-    spec.limits.ulimits.push_back(ParseUlimit(limit));
+    spec.limits.ulimits.push_back(exec::ParseUlimit(limit));
   }
   if (!op.cgroup_parent.empty()) {
     throw Error(ErrorCode::kUsage, "--cgroup-parent is not supported")

@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "imgbuild/exec/ulimit.h"
 #include "imgbuild/plan/named_context.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
@@ -213,6 +214,7 @@ plan::PlanOptions ToPlanOptions(const BuildFlags& flags) {
     }
     options.shm_bytes = *bytes;
   }
+  for (const std::string& word : flags.ulimits) exec::ParseUlimit(word);
   options.ulimits = flags.ulimits;
   for (const std::string& word : flags.allow) {
     if (word != "network.host" && word != "security.insecure") {

@@ -200,6 +200,9 @@ error: ssh agent "default" is required and was not forwarded
                  'unsupported --resource "cpuset-cpus"'),
                 (["--resource", "memory"], 'invalid --resource "memory"'),
                 (["--memory-swap", "1g"], "needs a memory limit as well"),
+                (["--ulimit", "nofile"], 'invalid --ulimit "nofile"'),
+                (["--ulimit", "nofiles=1"], "did you mean nofile?"),
+                (["--ulimit", "nofile=2:1"], 'invalid --ulimit "nofile=2:1"'),
                 (["--allow", "device"], 'unknown entitlement "device"'),
                 (["--cgroup-parent", "x"], "--cgroup-parent")):
             self.assertIn(text, self.build(*words, status=2).error)
