@@ -79,6 +79,8 @@ const std::vector<Command>& Commands() {
       {kImages, "rmi", RmiCommand, "remove images or names"},
       {kImages, "save", SaveCommand, "write images to a file"},
       {kImages, "load", LoadCommand, "read images from a file"},
+      {kImages, "import", ImportCommand, "make an image of a root file system"},
+      {kImages, "diff", DiffCommand, "compare two images"},
       {kImages, "prune", PruneCommand, "remove what nothing uses"},
       {kContainers, "run", RunCommand, "run a command in an image"},
       {kContainers, "create", CreateCommand, "make a container to start later"},

@@ -45,6 +45,8 @@ int ImagesCommand(App& app, const Words& words);
 int RmiCommand(App& app, const Words& words);
 int TagCommand(App& app, const Words& words);
 int DfCommand(App& app, const Words& words);
+int DiffCommand(App& app, const Words& words);
+int ImportCommand(App& app, const Words& words);
 int StoreCommand(App& app, const Words& words);
 int PruneCommand(App& app, const Words& words);
 int HistoryCommand(App& app, const Words& words);

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "imgbuild/layer/codec.h"
 #include "imgbuild/layer/tar_reader.h"
@@ -14,13 +13,14 @@
 
 #include <nlohmann/json.hpp>
 
+#include "transfer/sniffed.h"
+
 namespace imgbuild::transfer {
 namespace {
 
 using Json = nlohmann::json;
 
 constexpr uint64_t kMaxFiles = 100'000;
-constexpr size_t kSniff = 512;
 
 Error Refused(const std::string& reason) {
   return Error(ErrorCode::kRegistry, "archive: " + reason);
@@ -41,33 +41,6 @@ std::optional<std::string> CleanPath(std::string_view path) {
   }
   return std::string(path);
 }
-
-// Says that the first bytes are looked at, and still reads them.
-class Sniffed : public Reader {
- public:
-  explicit Sniffed(Reader& input) : input_(input) {
-    while (size_ < head_.size()) {
-      const size_t n = input_.Read(std::span(head_).subspan(size_));
-      if (n == 0) break;
-      size_ += n;
-    }
-  }
-  std::string_view head() const { return AsText(Bytes(head_).first(size_)); }
-  size_t Read(std::span<std::byte> buffer) override {
-    if (at_ == size_) return input_.Read(buffer);
-    const size_t n = std::min(buffer.size(), size_ - at_);
-    std::copy_n(head_.begin() + static_cast<std::ptrdiff_t>(at_), n,
-                buffer.begin());
-    at_ += n;
-    return n;
-  }
-
- private:
-  Reader& input_;
-  std::array<std::byte, kSniff> head_{};
-  size_t size_ = 0;
-  size_t at_ = 0;
-};
 
 // Puts every file of the archive into the store.
 class Files {
