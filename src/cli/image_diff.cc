@@ -139,7 +139,8 @@ std::map<std::string, std::string> ParseDpkgStatus(const std::string& text) {
   std::map<std::string, std::string> packages;
   std::map<std::string, std::string> fields;
   const auto flush = [&] {
-    if (fields["Status"].ends_with(" installed") && !fields["Package"].empty()) {
+    if (fields["Status"].ends_with(" installed") &&
+        !fields["Package"].empty()) {
       packages[fields["Package"]] = fields["Version"];
     }
     fields.clear();

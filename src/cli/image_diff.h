@@ -12,8 +12,9 @@
 namespace imgbuild::cli {
 
 // "+ x 1", "- x 1", "~ x 1 -> 2", by name. `from` and `to` map names to values.
-std::vector<std::string> DiffMaps(const std::map<std::string, std::string>& from,
-                                  const std::map<std::string, std::string>& to);
+std::vector<std::string> DiffMaps(
+    const std::map<std::string, std::string>& from,
+    const std::map<std::string, std::string>& to);
 
 // Name to version, of dpkg's and apk's databases; both may be absent. A name
 // of a foreign architecture has it behind a colon. Text that is no database

@@ -30,8 +30,8 @@ class NoImages : public plan::ImageResolver {
 
 bool MayChange(const std::string& keyword) {
   for (const char* one :
-       {"CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL",
-        "ONBUILD", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}) {
+       {"CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "ONBUILD",
+        "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}) {
     if (EqualsIgnoreCase(keyword, one)) return true;
   }
   return false;
@@ -56,8 +56,9 @@ oci::ImageConfig ConfigOf(const std::vector<std::string>& changes,
       throw Error(ErrorCode::kFailed,
                   instruction.keyword + " is not a change of the config")
           .At(instruction.keyword_range)
-          .WithHint("CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, "
-                    "ONBUILD, STOPSIGNAL, USER, VOLUME or WORKDIR");
+          .WithHint(
+              "CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, "
+              "ONBUILD, STOPSIGNAL, USER, VOLUME or WORKDIR");
     }
   }
   plan::PlanOptions options;
@@ -123,8 +124,7 @@ int ImportCommand(App& app, const Words& words) {
   const auto lease = app.store().Hold();
   UniqueFd fd;
   if (file != "-") fd = fs::Open(AT_FDCWD, file, O_RDONLY);
-  FdReader reader(fd ? fd.get() : STDIN_FILENO,
-                  fd ? file : "standard input");
+  FdReader reader(fd ? fd.get() : STDIN_FILENO, fd ? file : "standard input");
   const plan::ResolvedImage image = transfer::ImportRoot(
       app.store(), app.transfer(), reader, std::move(config));
   if (reference) {

@@ -88,6 +88,7 @@ int InspectCommand(App& app, const Words& words) {
       return kBadTemplate;
     }
   }
+  app.store();  // one that cannot be opened is one error, not one a word
   Json all = Json::array();
   std::string text;
   const int status = ForEachWord(options.words, [&](const std::string& word) {

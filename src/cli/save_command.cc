@@ -187,6 +187,8 @@ int LoadCommand(App& app, const Words& words) {
     if (!error.hint().empty()) failed.WithHint(error.hint());
     throw failed;
   }
+  // Nor what only the archive needed: its index.json and manifest.json.
+  app.store().SweepOnly(ingested);
   return 0;
 }
 

@@ -23,20 +23,31 @@ plan::ResolvedImage ImportRoot(store::Store& store, Transfer& transfer,
   config.diff_ids = {oci::DiffId(digest)};
   const std::string config_bytes = oci::Serialize(config);
   const oci::Digest config_digest = store.content().Put(config_bytes);
-  const oci::Manifest manifest{
-      std::string(oci::media_type::kOciManifest),
-      {std::string(oci::media_type::kOciConfig), config_digest,
-       config_bytes.size(), {}, {}, {}, {}},
-      {{std::string(oci::media_type::kOciLayerTar), digest, size, {}, {}, {},
-        {}}},
-      {},
-      {},
-      {}};
+  const oci::Manifest manifest{std::string(oci::media_type::kOciManifest),
+                               {std::string(oci::media_type::kOciConfig),
+                                config_digest,
+                                config_bytes.size(),
+                                {},
+                                {},
+                                {},
+                                {}},
+                               {{std::string(oci::media_type::kOciLayerTar),
+                                 digest,
+                                 size,
+                                 {},
+                                 {},
+                                 {},
+                                 {}}},
+                               {},
+                               {},
+                               {}};
   const oci::Digest manifest_digest =
       store.content().Put(oci::Serialize(manifest));
   plan::ResolvedImage image{oci::Reference::Parse("imported"),
-                            manifest_digest, manifest_digest,
-                            config_digest,   config,
+                            manifest_digest,
+                            manifest_digest,
+                            config_digest,
+                            config,
                             manifest.layers};
   transfer.EnsureUnpacked(LayersOf(image));
   store.images().PutImage(RecordImage(store, image));

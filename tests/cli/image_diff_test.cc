@@ -38,7 +38,9 @@ TEST(ImageDiffTest, ApksDatabase) {
 }
 
 TEST(ImageDiffTest, OtherBytesGiveNothing) {
-  EXPECT_EQ(ParseDpkgStatus("\x7f" "ELF: : \n:\n: x\n"), Map{});
+  EXPECT_EQ(ParseDpkgStatus("\x7f"
+                            "ELF: : \n:\n: x\n"),
+            Map{});
   EXPECT_EQ(ParseApkInstalled("\0P\n:V:\nV:1"), Map{});
 }
 
