@@ -47,11 +47,34 @@ std::vector<std::vector<uint32_t>> Edges(const plan::BuildGraph& graph) {
   return edges;
 }
 
+// Whether an op looks at the files of the step before it.
+bool ReadsParent(const plan::Vertex& vertex) {
+  if (const auto* copy = std::get_if<plan::CopyOp>(&vertex.op)) {
+    return !copy->link;
+  }
+  return true;
+}
+
+// By vertex: whether another one reads the files of its result.
+std::vector<bool> FilesWanted(const plan::BuildGraph& graph) {
+  std::vector<bool> wanted(graph.vertices.size());
+  // Inputs and parents come before their users.
+  for (size_t i = graph.vertices.size(); i-- > 0;) {
+    const plan::Vertex& vertex = graph.vertices[i];
+    for (const plan::VertexIndex input : vertex.inputs) wanted[input] = true;
+    if (vertex.parent && (wanted[i] || ReadsParent(vertex))) {
+      wanted[*vertex.parent] = true;
+    }
+  }
+  return wanted;
+}
+
 class Run {
  public:
   Run(BuildEnvironment& env, const BuildRequest& request)
       : state_{env, request, CancelToken()},
         forward_(env.cancel, state_.cancel),
+        files_wanted_(FilesWanted(request.graph)),
         results_(request.graph.vertices.size()) {
     for (const plan::Vertex& vertex : request.graph.vertices) {
       ids_.push_back(env.progress.AddVertex(vertex.name));
@@ -71,6 +94,7 @@ class Run {
 
   BuildState state_;
   Forward forward_;
+  const std::vector<bool> files_wanted_;
   std::vector<VertexResult> results_;
   std::vector<VertexId> ids_;
   std::atomic<unsigned> cached_{0};
@@ -86,7 +110,7 @@ void Run::PerformVertex(uint32_t index) {
   }
   Step step(state_, vertex, ids_[index],
             vertex.parent ? &results_[*vertex.parent] : nullptr,
-            std::move(inputs));
+            std::move(inputs), files_wanted_[index]);
   progress.Started(ids_[index]);
   try {
     results_[index] = step.Run();

@@ -7,6 +7,7 @@
 #include "imgbuild/util/strings.h"
 
 #include "build/chmod.h"
+#include "build/copy_layer.h"
 #include "build/copy_tree.h"
 #include "build/remote_source.h"
 #include "build/selection.h"
@@ -48,14 +49,14 @@ class CopyRunner {
     for (size_t i = 0; i < op_.remotes.size(); ++i) CopyRemote(i);
     if (!op_.patterns.empty()) {
       source_ = step_.Source(op_.source);
-      const Selection selection = Select(*source_, op_);
+      std::optional<Selection> taken = step_.TakeSelection();
+      const Selection selection =
+          taken ? std::move(*taken) : Select(*source_, op_);
       CheckDestination(selection);
       for (const Selected& match : selection.matches) CopyMatch(match);
     }
     for (const plan::CopyOp::Inline& file : op_.inlines) CopyInline(file);
-    return step_.WriteLayer([this](layer::LayerWriter& writer) {
-      tree_.Write(writer, step_.state().cancel);
-    });
+    return WriteCopyLayer(step_, tree_);
   }
 
  private:
@@ -153,12 +154,11 @@ class CopyRunner {
     }
     if (match.directory) {
       const std::string top = DestinationDirectory();
-      for (const ContextSource::Item& item : match.items) {
-        if (&item == &match.items.front()) continue;  // contents only
-        CopyItem(
-            item,
-            JoinPath(top, item.path.substr(
-                              match.path.empty() ? 0 : match.path.size() + 1)));
+      const size_t skip = match.path.empty() ? 0 : match.path.size() + 1;
+      for (size_t i = 1; i < match.items.size(); ++i) {  // contents only
+        const ContextSource::Item& item = match.items[i];
+        CopyItem(item, JoinPath(top, item.path.substr(skip)),
+                 match.MayHaveXattrs(i));
       }
       return;
     }
@@ -189,7 +189,8 @@ class CopyRunner {
     entry.mode = 0600;
     entry.uid = entry.gid = 0;
     ApplyFlags(entry, true);
-    tree_.PutLeaf(std::move(entry), files.tree, files.path, std::nullopt);
+    tree_.PutLeaf(std::move(entry), {files.tree, files.path, std::nullopt},
+                  std::nullopt);
   }
 
   void CopyCheckout(const RemoteSource::Files& files,
@@ -220,7 +221,8 @@ class CopyRunner {
       if (directory) {
         tree_.PutDirectory(std::move(entry), true);
       } else {
-        tree_.PutLeaf(std::move(entry), files.tree, item.path, std::nullopt);
+        tree_.PutLeaf(std::move(entry), {files.tree, item.path, std::nullopt},
+                      std::nullopt);
       }
     }
   }
@@ -262,13 +264,14 @@ class CopyRunner {
     }
   }
 
-  void CopyItem(const ContextSource::Item& item, std::string path) {
+  void CopyItem(const ContextSource::Item& item, std::string path,
+                bool may_have_xattrs = true) {
     if (item.info.type == FileType::kSocket) return;
     layer::Entry entry = ToEntry(item.info, std::move(path));
     ApplyFlags(entry, true);
     if (item.info.type == FileType::kSymlink) {
       entry.link_target = source_->ReadLink(item.path);
-    } else {
+    } else if (may_have_xattrs) {
       entry.xattrs = source_->Xattrs(item.path);
     }
     if (item.info.type == FileType::kDirectory) {
@@ -277,7 +280,13 @@ class CopyRunner {
     }
     std::optional<InodeKey> inode;
     if (item.info.nlink > 1) inode = Inode(item.info);
-    tree_.PutLeaf(std::move(entry), source_, item.path, inode);
+    FileBytes from{source_, item.path, std::nullopt};
+    // Files of stages do not change; layers that share them by hard links move
+    // their times.
+    if (op_.source.kind == plan::FileSource::Kind::kContext) {
+      from.ctime = item.info.ctime_s * 1'000'000'000 + item.info.ctime_ns;
+    }
+    tree_.PutLeaf(std::move(entry), std::move(from), inode);
   }
 
   // A tar goes into the destination as a directory; owners, modes and times
@@ -302,7 +311,8 @@ class CopyRunner {
       }
       std::optional<InodeKey> inode;
       if (item.info.nlink > 1) inode = Inode(item.info);
-      tree_.PutLeaf(std::move(entry), unpacked->tree(), item.path, inode,
+      tree_.PutLeaf(std::move(entry),
+                    {unpacked->tree(), item.path, std::nullopt}, inode,
                     ReplaceDirectory::kYes);
     }
   }

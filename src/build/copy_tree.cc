@@ -92,7 +92,7 @@ void CopyTree::KeepParents(const std::string& path) {
       KeepParents(parent);
       layer::Entry entry = ToEntry(*info, parent);
       entry.xattrs = below_->Xattrs(parent);
-      Plan({std::move(entry), nullptr, "", std::nullopt, std::nullopt});
+      Plan({std::move(entry), {}, std::nullopt, std::nullopt});
     }
   }
   last_parent_ = parent;
@@ -140,11 +140,11 @@ void CopyTree::PutDirectory(layer::Entry entry, bool overwrite,
   }
   if (type && !overwrite) return;
   KeepParents(entry.path);
-  Plan({std::move(entry), nullptr, "", std::nullopt, std::nullopt});
+  Plan({std::move(entry), {}, std::nullopt, std::nullopt});
 }
 
-void CopyTree::PutLeaf(layer::Entry entry, std::shared_ptr<const FileTree> tree,
-                       std::string source, std::optional<InodeKey> inode,
+void CopyTree::PutLeaf(layer::Entry entry, FileBytes from,
+                       std::optional<InodeKey> inode,
                        ReplaceDirectory replace) {
   if (TypeAt(entry.path) == FileType::kDirectory) {
     if (replace == ReplaceDirectory::kNo) {
@@ -155,8 +155,7 @@ void CopyTree::PutLeaf(layer::Entry entry, std::shared_ptr<const FileTree> tree,
     DropBelow(entry.path);
   }
   KeepParents(entry.path);
-  Plan({std::move(entry), std::move(tree), std::move(source), std::nullopt,
-        inode});
+  Plan({std::move(entry), std::move(from), std::nullopt, inode});
 }
 
 void CopyTree::PutText(layer::Entry entry, std::string text) {
@@ -167,40 +166,7 @@ void CopyTree::PutText(layer::Entry entry, std::string text) {
   }
   entry.size = text.size();
   KeepParents(entry.path);
-  Plan({std::move(entry), nullptr, "", std::move(text), std::nullopt});
-}
-
-void CopyTree::Write(layer::LayerWriter& writer,
-                     const CancelToken& cancel) const {
-  // The first name of a group, in the order of the layer, is the file.
-  std::map<InodeKey, std::string> first;
-  for (const auto& [path, planned] : planned_) {
-    cancel.Check();
-    if (planned.text) {
-      StringReader reader(*planned.text);
-      writer.Add(planned.entry, &reader);
-      continue;
-    }
-    if (planned.entry.type != layer::EntryType::kFile) {
-      writer.Add(planned.entry, nullptr);
-      continue;
-    }
-    if (planned.inode) {
-      const auto [it, added] = first.try_emplace(*planned.inode, path);
-      if (!added) {
-        layer::Entry link = planned.entry;
-        link.type = layer::EntryType::kHardLink;
-        link.link_target = it->second;
-        link.size = 0;
-        link.xattrs.clear();
-        writer.Add(link, nullptr);
-        continue;
-      }
-    }
-    const UniqueFd file = planned.tree->Open(planned.source);
-    FdReader reader(file.get(), planned.source);
-    writer.Add(planned.entry, &reader);
-  }
+  Plan({std::move(entry), {}, std::move(text), std::nullopt});
 }
 
 }  // namespace imgbuild::build

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "imgbuild/layer/layer_writer.h"
 #include "imgbuild/util/cancel.h"
 #include "imgbuild/util/file_tree.h"
+#include "imgbuild/util/thread_pool.h"
 
 namespace imgbuild::build {
 
@@ -31,6 +33,15 @@ struct InodeKey {
   uint64_t inode = 0;
   uint64_t source = 0;  // which source of the copy names it
   friend auto operator<=>(const InodeKey&, const InodeKey&) = default;
+};
+
+// Where the bytes of a file are.
+struct FileBytes {
+  std::shared_ptr<const FileTree> tree;
+  std::string path;
+  // When its inode changed last, in nanoseconds, where another change would
+  // mean that the bytes are not those that the cache key was made of.
+  std::optional<int64_t> ctime;
 };
 
 // An archive that is unpacked puts its own in place of what is there; a copy
@@ -54,27 +65,39 @@ class CopyTree {
   // when `overwrite`.
   void PutDirectory(layer::Entry entry, bool overwrite,
                     ReplaceFile replace = ReplaceFile::kNo);
-  // A file, link or node. Replaces anything but a directory. `tree` and
-  // `source` say where a file's bytes are; files with the same `inode` become
-  // hard links of one another.
-  void PutLeaf(layer::Entry entry, std::shared_ptr<const FileTree> tree,
-               std::string source, std::optional<InodeKey> inode,
+  // A file, link or node. Replaces anything but a directory. `from` says where
+  // a file's bytes are; files with the same `inode` become hard links of one
+  // another.
+  void PutLeaf(layer::Entry entry, FileBytes from,
+               std::optional<InodeKey> inode,
                ReplaceDirectory replace = ReplaceDirectory::kNo);
   // A file with these bytes.
   void PutText(layer::Entry entry, std::string text);
 
-  // Adds everything, in order.
-  void Write(layer::LayerWriter& writer, const CancelToken& cancel) const;
+  // Adds everything, in order, or those of `paths` that there are. Small files
+  // are read ahead on the pool. Error(kHost) when a file is not what it was
+  // when it was put here.
+  void Write(layer::LayerWriter& writer, ThreadPool& pool,
+             const CancelToken& cancel,
+             const std::set<std::string>* paths = nullptr) const;
+  size_t size() const { return planned_.size(); }
   bool empty() const { return planned_.empty(); }
+  // What the layer has at `path`.
+  const layer::Entry* Find(const std::string& path) const;
+  // Whether some of the files are links of one another.
+  bool HasLinks() const;
+  // Whether a file of the layer has the bytes that `fd` has, which is as long.
+  // REQUIRES: Find(path) is a file.
+  bool HasBytes(const std::string& path, int fd) const;
 
  private:
   struct Planned {
     layer::Entry entry;
-    std::shared_ptr<const FileTree> tree;
-    std::string source;
+    FileBytes from;
     std::optional<std::string> text;
     std::optional<InodeKey> inode;
   };
+  class Batches;
   // Directories above `path` that exist below get an entry of their own.
   void KeepParents(const std::string& path);
   void Plan(Planned planned);

@@ -64,10 +64,11 @@ void WriteRootTar(BuildEnvironment& env, const Files& files, int64_t epoch,
     }
     std::optional<InodeKey> inode;
     if (item.info.nlink > 1) inode = {item.info.device, item.info.inode};
-    tree.PutLeaf(std::move(entry), files.tree, item.path, inode);
+    tree.PutLeaf(std::move(entry), {files.tree, item.path, std::nullopt},
+                 inode);
   }
   layer::LayerWriter writer(out, env.pool, oci::Compression::kNone);
-  tree.Write(writer, env.cancel);
+  tree.Write(writer, env.pool, env.cancel);
   writer.Finish();
 }
 

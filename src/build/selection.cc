@@ -99,8 +99,7 @@ Selection SelectPath(const ContextSource& source, const std::string& path,
   return out;
 }
 
-std::string DigestSelection(const ContextSource& source,
-                            const Selection& selection) {
+std::string DigestSelection(const ContextSource& source, Selection& selection) {
   std::vector<const ContextSource::Item*> files;
   for (const Selected& match : selection.matches) {
     for (const ContextSource::Item& item : match.items) {
@@ -111,9 +110,11 @@ std::string DigestSelection(const ContextSource& source,
       source.DigestFiles(files);
   oci::Hasher hasher;
   size_t next = 0;
-  for (const Selected& match : selection.matches) {
+  for (Selected& match : selection.matches) {
     Field(hasher, match.name);
-    for (const ContextSource::Item& item : match.items) {
+    match.has_xattrs.assign(match.items.size(), true);
+    for (size_t i = 0; i < match.items.size(); ++i) {
+      const ContextSource::Item& item = match.items[i];
       const FileInfo& info = item.info;
       // Relative to the match: where the tree lies in the source is no part
       // of what is copied.
@@ -129,6 +130,7 @@ std::string DigestSelection(const ContextSource& source,
       if (info.type == FileType::kRegular) {
         const ContextSource::FileDigest& digest = digests[next++];
         Field(hasher, digest.digest.hex());
+        match.has_xattrs[i] = digest.has_xattrs;
         if (!digest.has_xattrs) continue;
       } else if (info.type == FileType::kSymlink) {
         Field(hasher, source.ReadLink(item.path));

@@ -19,6 +19,11 @@ struct Selected {
   bool directory = false;
   // Below `path`, itself first, in bytewise order.
   std::vector<context::ContextSource::Item> items;
+  // Of each item, once the selection was digested: false saves asking.
+  std::vector<bool> has_xattrs;
+  bool MayHaveXattrs(size_t i) const {
+    return has_xattrs.empty() || has_xattrs[i];
+  }
 };
 
 struct Selection {
@@ -29,9 +34,9 @@ struct Selection {
 // hides it or the nearest name.
 Selection Select(const context::ContextSource& source, const plan::CopyOp& op);
 
-// The digest of everything selected.
+// The digest of everything selected. Fills in has_xattrs.
 std::string DigestSelection(const context::ContextSource& source,
-                            const Selection& selection);
+                            Selection& selection);
 
 // A bind mount's: one path and everything below.
 Selection SelectPath(const context::ContextSource& source,

@@ -2,11 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "imgbuild/oci/manifest.h"
 #include "imgbuild/util/error.h"
 
 #include "build/remote_source.h"
-#include "build/selection.h"
 
 namespace imgbuild::build {
 namespace {
@@ -38,12 +39,14 @@ std::string VertexResult::ChainKey() const {
 }
 
 Step::Step(BuildState& state, const plan::Vertex& vertex, VertexId progress_id,
-           const VertexResult* parent, std::vector<const VertexResult*> inputs)
+           const VertexResult* parent, std::vector<const VertexResult*> inputs,
+           bool files_wanted)
     : state_(state),
       vertex_(vertex),
       progress_id_(progress_id),
       parent_(parent),
-      inputs_(std::move(inputs)) {}
+      inputs_(std::move(inputs)),
+      files_wanted_(files_wanted) {}
 
 Step::~Step() = default;
 
@@ -89,7 +92,11 @@ std::string Step::ContentDigest(const plan::FileSource& from) {
     if (const auto* copy = std::get_if<plan::CopyOp>(&vertex_.op)) {
       selection = Select(*source, *copy);
     }
-    return DigestSelection(*source, selection);
+    std::string digest = DigestSelection(*source, selection);
+    if (from.kind == plan::FileSource::Kind::kContext) {
+      selection_ = std::move(selection);
+    }
+    return digest;
   };
   if (from.kind == plan::FileSource::Kind::kContext) return compute();
   plan::Recipe recipe;
@@ -121,8 +128,9 @@ plan::KeyInputs Step::MakeInputs() {
         continue;
       }
       const auto source = Source(*mount.from);
-      inputs.contents.push_back(DigestSelection(
-          *source, SelectPath(*source, mount.spec.source, mount.spec.range)));
+      Selection selection =
+          SelectPath(*source, mount.spec.source, mount.spec.range);
+      inputs.contents.push_back(DigestSelection(*source, selection));
     }
   }
   return inputs;
@@ -142,6 +150,19 @@ std::optional<store::CacheRecord> Step::FindCached(const plan::Recipe& recipe) {
     return std::nullopt;
   }
   return record;
+}
+
+std::optional<Selection> Step::TakeSelection() {
+  return std::exchange(selection_, std::nullopt);
+}
+
+std::optional<store::StoredLayer> Step::LastLayer() {
+  if (vertex_.no_cache) return std::nullopt;
+  const auto recipe = env().store.cache().LastRecipe(Slot());
+  if (!recipe) return std::nullopt;
+  const auto record =
+      env().store.cache().Find(plan::Recipe::Parse(*recipe).Digest());
+  return record ? record->layer : std::nullopt;
 }
 
 std::string Step::Slot() const {
@@ -205,22 +226,20 @@ VertexResult Step::Run() {
 }
 
 std::optional<store::StoredLayer> Step::WriteLayer(
-    const std::function<void(layer::LayerWriter& writer)>& fill) {
+    const std::function<void(layer::LayerWriter& writer)>& fill,
+    layer::LayerWriterOptions options, layer::MemberIndex* index) {
   const auto ingest = env().store.content().Begin(std::nullopt, std::nullopt);
   IngestWriter blob(*ingest);
-  layer::LayerWriter writer(blob, env().pool);
+  options.hash_blob = false;  // the store does
+  layer::LayerWriter writer(blob, env().pool, options);
   fill(writer);
   if (writer.entries() == 0) return std::nullopt;
   const layer::WrittenLayer written = writer.Finish();
+  if (options.keep_index) *index = writer.index();
   const oci::Digest digest = ingest->Commit();
-  if (digest != written.digest) {
-    throw Error(ErrorCode::kHost,
-                fmt::format("the store has {} for a layer written as {}",
-                            digest.ToString(), written.digest.ToString()));
-  }
   store::StoredLayer layer{written.diff_id,
                            {std::string(oci::media_type::kOciLayerGzip),
-                            written.digest,
+                            digest,
                             written.size,
                             {},
                             {},

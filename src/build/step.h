@@ -12,6 +12,8 @@
 #include "imgbuild/layer/layer_writer.h"
 #include "imgbuild/plan/cache_key.h"
 
+#include "build/selection.h"
+
 namespace imgbuild::build {
 
 class RemoteSource;
@@ -36,8 +38,10 @@ struct BuildState {
 
 class Step {
  public:
+  // `files_wanted`: some step reads the files of this one's result.
   Step(BuildState& state, const plan::Vertex& vertex, VertexId progress_id,
-       const VertexResult* parent, std::vector<const VertexResult*> inputs);
+       const VertexResult* parent, std::vector<const VertexResult*> inputs,
+       bool files_wanted);
   ~Step();
 
   // The whole work of the vertex.
@@ -59,10 +63,21 @@ class Step {
   // The remotes of an ADD, in order; made once.
   RemoteSource& Remote(size_t i);
 
+  bool files_wanted() const { return files_wanted_; }
+  // What COPY takes from the context, if the cache key was made of it: given
+  // away once.
+  std::optional<Selection> TakeSelection();
+  // The layer that this step made in the build before, if it still counts for
+  // anything: not with --no-cache.
+  std::optional<store::StoredLayer> LastLayer();
+
   // Writes a layer: `fill` adds its entries. nullopt when it added none.
-  // The blob is in the store afterwards.
+  // The blob is in the store afterwards. With keep_index `index` gets the
+  // writer's.
   std::optional<store::StoredLayer> WriteLayer(
-      const std::function<void(layer::LayerWriter& writer)>& fill);
+      const std::function<void(layer::LayerWriter& writer)>& fill,
+      layer::LayerWriterOptions options = {},
+      layer::MemberIndex* index = nullptr);
 
  private:
   VertexResult UseImage(const plan::ImageOp& op);
@@ -78,6 +93,8 @@ class Step {
   const VertexId progress_id_;
   const VertexResult* parent_;
   const std::vector<const VertexResult*> inputs_;
+  const bool files_wanted_;
+  std::optional<Selection> selection_;
   std::string miss_reason_;
   std::vector<std::unique_ptr<RemoteSource>> remotes_;
 };

@@ -29,7 +29,7 @@ std::optional<store::StoredLayer> PerformWorkdir(Step& step,
   CopyTree tree(below, step.vertex().epoch);
   tree.MakeDirs(ResolveInTree(*below, op.path.substr(1), true), 0755, owner);
   return step.WriteLayer([&](layer::LayerWriter& writer) {
-    tree.Write(writer, step.state().cancel);
+    tree.Write(writer, step.env().pool, step.state().cancel);
   });
 }
 

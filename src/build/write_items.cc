@@ -29,14 +29,14 @@ void WriteItems(const std::shared_ptr<const FileTree>& source,
     }
     std::optional<InodeKey> inode;
     if (item.info.nlink > 1) inode = {item.info.device, item.info.inode};
-    tree.PutLeaf(std::move(entry), source, item.path, inode);
+    tree.PutLeaf(std::move(entry), {source, item.path, std::nullopt}, inode);
   }
   BoundedPipe pipe(1u << 20);
   std::exception_ptr write_error;
   std::thread writer([&] {
     try {
       layer::LayerWriter layer(pipe, pool, oci::Compression::kNone);
-      tree.Write(layer, cancel);
+      tree.Write(layer, pool, cancel);
       layer.Finish();
       pipe.CloseWrite();
     } catch (...) {

@@ -52,6 +52,12 @@ void Args::Flag(const std::string& names, bool* target,
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
 
+void Args::HiddenFlag(const std::string& names, bool* target) {
+  impl_->app.add_flag(names, *target)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+      ->group("");
+}
+
 void Args::Value(const std::string& names, std::string* target,
                  const std::string& placeholder, const std::string& help) {
   impl_->app.add_option(names, *target, help)

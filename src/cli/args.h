@@ -17,6 +17,8 @@ class Args {
 
   // Names as CLI11 writes them: "-q,--quiet". Targets outlive Parse().
   void Flag(const std::string& names, bool* target, const std::string& help);
+  // The same, left out of --help: for tests.
+  void HiddenFlag(const std::string& names, bool* target);
   // The last one wins.
   void Value(const std::string& names, std::string* target,
              const std::string& placeholder, const std::string& help);

@@ -136,8 +136,9 @@ build::BuildResult Build(App& app, const BuildFlags& flags,
       app.store(), app.transfer(), app.executor(), progress,
       app.pool(),  app.cancel,     &app.fetcher()};
   const build::BuildRequest request{
-      graph,        contexts.map(), secrets, input.slot_prefix, jobs,
-      outputs.tags, &agents,        limits,  annotations};
+      graph,       contexts.map(), secrets, input.slot_prefix,
+      jobs,        outputs.tags,   &agents, limits,
+      annotations, flags.slow_path};
   build::BuildResult result = build::Builder(environment).Build(request);
   for (const build::OutputSpec& output : outputs.specs) {
     build::Export(environment, result, output, outputs.tags);

@@ -234,6 +234,7 @@ BuildInput ReadInput(App& app, const BuildFlags& flags,
                      ProgressSink& progress) {
   BuildInput input;
   input.context_name = flags.context;
+  input.slow_path = flags.slow_path;
   if (flags.context == "-") {
     ReadStdin(app, flags, progress, input);
   } else {
@@ -281,7 +282,7 @@ void OpenedContexts::OpenMain(App& app, const BuildInput& input) {
     return;
   }
   context::LocalContextOptions options;
-  options.stat_cache = &app.store().stat_cache();
+  if (!input.slow_path) options.stat_cache = &app.store().stat_cache();
   const auto ignore = context::FindIgnoreFile(
       input.context_fd.get(), input.context_name, input.dockerfile_path);
   if (ignore) options.ignore = context::PatternList::ParseIgnoreFile(ignore);

@@ -33,6 +33,7 @@ struct BuildInput {
   UniqueFd context_fd;  // a directory of the user's; empty: see below
   // A context that was fetched or unpacked; with neither, there are no files.
   std::optional<build::FetchedContext> fetched;
+  bool slow_path = false;  // remembers no digests
 };
 
 // Fetches and unpacks what is not on this machine, each with a row of its own

@@ -141,6 +141,7 @@ void AddBuildFlags(Args& args, BuildFlags& f) {
   args.List("-o,--output", &f.outputs, "SPEC",
             "type=image|oci|docker|tar|local,dest=…; DIR; - for a tar");
   args.Flag("-q,--quiet", &f.quiet, "print the image id only");
+  args.HiddenFlag("--slow-path", &f.slow_path);
   args.List("--secret", &f.secrets, "SPEC", "id=ID[,src=FILE|,env=VARIABLE]");
   args.List("--ssh", &f.ssh, "SPEC",
             "default|ID[=SOCKET|KEY[,KEY…]]: an agent for --mount=type=ssh");

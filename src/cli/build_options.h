@@ -26,6 +26,7 @@ struct BuildFlags {
   std::string target;
   std::string platform;
   bool no_cache = false;
+  bool slow_path = false;
   std::vector<std::string> no_cache_filter;
   bool pull = false;
   std::string progress = "auto";

@@ -48,29 +48,42 @@ Error ChangedWhileRead(const Entry& entry) {
                Quoted(entry.path) + " changed while it was read");
 }
 
-// Counts and hashes what passes.
+// Counts and, if it is wanted, hashes what passes.
 class CountingWriter : public Writer {
  public:
-  explicit CountingWriter(Writer& next) : next_(next) {}
+  CountingWriter(Writer& next, bool hash) : next_(next) {
+    if (hash) hasher_.emplace();
+  }
   void Write(Bytes bytes) override {
-    hasher_.Write(bytes);
+    if (hasher_) hasher_->Write(bytes);
+    size_ += bytes.size();
     next_.Write(bytes);
   }
-  uint64_t size() const { return hasher_.size(); }
-  oci::Digest Finish() { return hasher_.Finish(); }
+  uint64_t size() const { return size_; }
+  std::optional<oci::Digest> Finish() {
+    if (!hasher_) return std::nullopt;
+    return hasher_->Finish();
+  }
 
  private:
   Writer& next_;
-  oci::Hasher hasher_;
+  std::optional<oci::Hasher> hasher_;
+  uint64_t size_ = 0;
 };
 
 }  // namespace
 
 struct LayerWriter::Impl {
-  Impl(Writer& writer, ThreadPool& pool, oci::Compression compression)
-      : out(writer), blob(writer) {
-    if (compression != oci::Compression::kNone) {
-      pipeline.emplace(blob, pool, compression);
+  Impl(Writer& writer, ThreadPool& pool, LayerWriterOptions options)
+      : out(writer),
+        blob(writer, options.hash_blob),
+        tar(options.tar),
+        keep_index(options.keep_index) {
+    if (options.compression != oci::Compression::kNone) {
+      pipeline.emplace(
+          blob, pool,
+          MemberPipeline::Options{options.compression,
+                                  std::move(options.previous), keep_index});
     }
   }
 
@@ -78,6 +91,15 @@ struct LayerWriter::Impl {
     const bool by_name = (Hash64(entry.path) & (kCutEvery - 1)) < entry_bytes;
     if (by_name || buffer().size() >= kMemberCap) Cut();
     entry_offset = 0;
+    current = &entry;
+    Note(0);
+  }
+
+  // In the index: this entry begins or goes on in this member.
+  void Note(uint64_t continued_at) {
+    if (!keep_index || !pipeline || current == nullptr) return;
+    AppendEntry(current->type, current->path, continued_at,
+                &pipeline->entries());
   }
 
   ByteBuffer& buffer() { return pipeline ? pipeline->current() : plain; }
@@ -94,12 +116,16 @@ struct LayerWriter::Impl {
   // Room for the next bytes of the entry: up to the next cut, which is made
   // first when it is due.
   std::span<std::byte> Room(uint64_t wanted) {
-    if (entry_offset > 0 && entry_offset % kCutEvery == 0) Cut();
+    if (entry_offset > 0 && entry_offset % kCutEvery == 0) {
+      Cut();
+      Note(entry_offset);
+    }
     const uint64_t to_cut = kCutEvery - entry_offset % kCutEvery;
     return buffer().Extend(static_cast<size_t>(std::min(wanted, to_cut)));
   }
   void Took(Bytes bytes) {
     tar_hasher.Write(bytes);
+    if (tar != nullptr) tar->Write(bytes);
     entry_offset += bytes.size();
   }
 
@@ -144,14 +170,17 @@ struct LayerWriter::Impl {
   std::optional<MemberPipeline> pipeline;  // nullopt: the blob is the tar
   ByteBuffer plain;
   oci::Hasher tar_hasher;
+  Writer* const tar;
+  const bool keep_index;
+  const Entry* current = nullptr;  // during Add() only
   uint64_t entry_offset = 0;
   uint64_t entries = 0;
   std::string last_path;
 };
 
 LayerWriter::LayerWriter(Writer& blob, ThreadPool& pool,
-                         oci::Compression compression)
-    : impl_(std::make_unique<Impl>(blob, pool, compression)) {}
+                         LayerWriterOptions options)
+    : impl_(std::make_unique<Impl>(blob, pool, std::move(options))) {}
 LayerWriter::~LayerWriter() = default;
 
 void LayerWriter::Add(const Entry& entry, Reader* content) {
@@ -168,6 +197,7 @@ void LayerWriter::Add(const Entry& entry, Reader* content) {
   impl_->Append(AsBytes(header));
   if (entry.type == EntryType::kFile) impl_->AppendContent(entry, content);
   impl_->AppendZeros(padding);
+  impl_->current = nullptr;
   impl_->last_path = entry.path;
   ++impl_->entries;
 }
@@ -186,6 +216,10 @@ WrittenLayer LayerWriter::Finish() {
   impl_->pipeline->Finish();
   return WrittenLayer{oci::DiffId(impl_->tar_hasher.Finish()),
                       impl_->blob.Finish(), impl_->blob.size(), tar_size};
+}
+
+MemberIndex LayerWriter::index() const {
+  return MemberIndex{impl_->pipeline->records()};
 }
 
 }  // namespace imgbuild::layer

@@ -9,8 +9,10 @@
 #include <exception>
 #include <new>
 #include <string>
+#include <utility>
 
 #include "imgbuild/layer/layer_writer.h"
+#include "imgbuild/oci/digest.h"
 #include "imgbuild/util/error.h"
 
 namespace imgbuild::layer {
@@ -78,18 +80,24 @@ std::span<std::byte> ByteBuffer::Extend(size_t count) {
 struct MemberPipeline::Member {
   ByteBuffer raw;
   ByteBuffer packed;
+  MemberRecord record;
   std::exception_ptr error;
   std::atomic<bool> claimed{false};
   std::atomic<bool> done{false};
 
   // False when somebody else has it.
-  bool TryCompress(oci::Compression compression) {
+  bool TryCompress(const Options& options) {
     if (claimed.exchange(true)) return false;
     try {
-      if (compression == oci::Compression::kGzip) {
-        CompressGzip(raw.bytes(), &packed);
-      } else {
-        CompressZstd(raw.bytes(), &packed);
+      if (options.keep_records || options.previous) {
+        record.tar_sha256 = oci::Digest::OfBytes(AsText(raw.bytes())).hex();
+        record.tar_size = raw.size();
+      }
+      if (!TryTake(options)) Compress(options.compression);
+      if (options.keep_records) {
+        record.size = packed.size();
+        record.crc32 =
+            libdeflate_crc32(0, packed.bytes().data(), packed.size());
       }
     } catch (...) {
       error = std::current_exception();
@@ -98,13 +106,32 @@ struct MemberPipeline::Member {
     done.notify_one();
     return true;
   }
+
+ private:
+  // From the earlier blob, where the same bytes were compressed before.
+  bool TryTake(const Options& options) {
+    if (!options.previous) return false;
+    const MemberRecord* const found =
+        options.previous->Find(record.tar_sha256, record.tar_size);
+    if (found == nullptr) return false;
+    packed.Truncate(0);
+    const auto room = packed.Extend(found->size);
+    return options.previous->Read(*found, room.data());
+  }
+
+  void Compress(oci::Compression compression) {
+    if (compression == oci::Compression::kGzip) {
+      CompressGzip(raw.bytes(), &packed);
+    } else {
+      CompressZstd(raw.bytes(), &packed);
+    }
+  }
 };
 
-MemberPipeline::MemberPipeline(Writer& out, ThreadPool& pool,
-                               oci::Compression compression)
+MemberPipeline::MemberPipeline(Writer& out, ThreadPool& pool, Options options)
     : out_(out),
       pool_(pool),
-      compression_(compression),
+      options_(std::make_shared<const Options>(std::move(options))),
       current_(std::make_shared<Member>()) {}
 
 // Jobs that have not begun find their member claimed and do nothing; those
@@ -115,12 +142,14 @@ MemberPipeline::~MemberPipeline() {
 
 ByteBuffer& MemberPipeline::current() { return current_->raw; }
 
+std::string& MemberPipeline::entries() { return current_->record.entries; }
+
 void MemberPipeline::Cut() {
   if (current_->raw.size() == 0) return;
   if (in_flight_.size() > 2 * size_t{pool_.size()}) WriteOldest();
   in_flight_.push_back(current_);
-  pool_.Submit([member = current_, compression = compression_] {
-    member->TryCompress(compression);
+  pool_.Submit([member = current_, options = options_] {
+    member->TryCompress(*options);
   });
   if (spare_.empty()) {
     current_ = std::make_shared<Member>();
@@ -133,11 +162,16 @@ void MemberPipeline::Cut() {
 void MemberPipeline::WriteOldest() {
   const std::shared_ptr<Member> member = std::move(in_flight_.front());
   in_flight_.pop_front();
-  if (!member->TryCompress(compression_)) {
+  if (!member->TryCompress(*options_)) {
     member->done.wait(false, std::memory_order_acquire);
   }
   if (member->error) std::rethrow_exception(member->error);
   out_.Write(member->packed.bytes());
+  if (options_->keep_records) {
+    member->record.offset = written_;
+    records_.push_back(std::move(member->record));
+  }
+  written_ += member->packed.size();
   // A job of the pool may still look at a member that this thread took over:
   // it must not see it unclaimed again, so only its buffers are reused.
   auto fresh = std::make_shared<Member>();

@@ -3,11 +3,14 @@
 #define IMGBUILD_SRC_LAYER_MEMBER_PIPELINE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "imgbuild/layer/member_index.h"
 #include "imgbuild/oci/manifest.h"
 #include "imgbuild/util/io.h"
 #include "imgbuild/util/thread_pool.h"
@@ -35,15 +38,24 @@ class ByteBuffer {
 // pipeline may be used from inside a job of its own pool.
 class MemberPipeline {
  public:
-  // REQUIRES: kGzip or kZstd.
-  MemberPipeline(Writer& out, ThreadPool& pool, oci::Compression compression);
+  struct Options {
+    oci::Compression compression = oci::Compression::kGzip;  // not kNone
+    // Members that it has are taken from there. May be null.
+    std::shared_ptr<const ReusableBlob> previous;
+    bool keep_records = false;
+  };
+  MemberPipeline(Writer& out, ThreadPool& pool, Options options);
   ~MemberPipeline();
-  // The bytes of the member that is being filled.
+  // The bytes of the member that is being filled, and what is noted of them
+  // (with keep_records).
   ByteBuffer& current();
+  std::string& entries();
   // Ends the current member (nothing happens when it is empty).
   void Cut();
   // Ends the last one and writes all that is left.
   void Finish();
+  // What was written; empty without keep_records.
+  const std::vector<MemberRecord>& records() const { return records_; }
 
  private:
   struct Member;
@@ -51,7 +63,9 @@ class MemberPipeline {
 
   Writer& out_;
   ThreadPool& pool_;
-  const oci::Compression compression_;
+  const std::shared_ptr<const Options> options_;  // jobs share it
+  std::vector<MemberRecord> records_;
+  uint64_t written_ = 0;
   std::shared_ptr<Member> current_;
   std::deque<std::shared_ptr<Member>> in_flight_;
   std::vector<std::shared_ptr<Member>> spare_;

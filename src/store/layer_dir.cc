@@ -22,6 +22,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int kMetaVersion = 1;
+constexpr int kMetaVersionWithBase = 2;
 // A directory a line of 4 KiB, in the millions of directories of the largest
 // images, would be more; an honest one is far below.
 constexpr size_t kMaxMetaBytes = 256u << 20;
@@ -63,11 +64,13 @@ std::string EncodeMeta(const LayerMeta& meta) {
   for (const auto& link : meta.links) {
     links.push_back(Json::array({Escape(link.path), Escape(link.target)}));
   }
-  Json json = {{"version", kMetaVersion}, {"opaque", meta.opaque_xattr}};
+  Json json = {{"version", meta.base ? kMetaVersionWithBase : kMetaVersion},
+               {"opaque", meta.opaque_xattr}};
   json["implied"] = std::move(implied);
   json["links"] = std::move(links);
   json["chain"] = meta.chain;
   json["opaque_root"] = meta.opaque_root;
+  if (meta.base) json["base"] = meta.base->ToString();
   return json.dump() + "\n";
 }
 
@@ -75,11 +78,11 @@ LayerMeta DecodeMeta(std::string_view bytes, const std::string& name) {
   try {
     const Json json = Json::parse(bytes);
     const int version = json.at("version").get<int>();
-    if (version != kMetaVersion) {
+    if (version != kMetaVersion && version != kMetaVersionWithBase) {
       throw Error(ErrorCode::kHost,
                   fmt::format("layer {}: its description has version {}, this "
                               "program knows version {}",
-                              name, version, kMetaVersion));
+                              name, version, kMetaVersionWithBase));
     }
     LayerMeta meta;
     meta.opaque_xattr = json.at("opaque").get<std::string>();
@@ -91,6 +94,9 @@ LayerMeta DecodeMeta(std::string_view bytes, const std::string& name) {
     for (const Json& link : json.at("links")) {
       meta.links.push_back({Unescape(link.at(0).get<std::string>()),
                             Unescape(link.at(1).get<std::string>())});
+    }
+    if (version == kMetaVersionWithBase) {
+      meta.base = oci::DiffId::Parse(json.at("base").get<std::string>());
     }
     return meta;
   } catch (const Error&) {
@@ -111,6 +117,10 @@ std::optional<LayerMeta> ReadMeta(const Layout& layout,
   if (!bytes) return std::nullopt;
   LayerMeta meta = DecodeMeta(*bytes, diff_id.ToString());
   if (meta.opaque_xattr != opaque_xattr) return std::nullopt;
+  if (meta.base) {
+    const auto base = ReadMeta(layout, *meta.base, opaque_xattr);
+    if (!base || base->base) return std::nullopt;
+  }
   return meta;
 }
 

@@ -2,6 +2,7 @@
 //
 //   layers/DIFFID/fs/       the files, in overlay form
 //   layers/DIFFID/meta      LayerMeta as JSON
+//                           (with a base: only what differs from that layer)
 //   layers/DIFFID/c-CHAIN/  the same layer as it must look on the layers whose
 //                           ChainId begins with CHAIN (see layer_resolve.h)
 //
@@ -29,6 +30,7 @@ inline constexpr char kMetaName[] = "meta";
 // Version 1:
 //   {"version":1,"opaque":XATTR,"implied":[PATH…],"links":[[PATH,TARGET]…],
 //    "chain":CHAINID or "","opaque_root":BOOL}
+// Version 2 has "base":DIFFID too.
 // Paths that are not UTF-8 are escaped, see layer_dir.cc.
 struct LayerMeta {
   // The attribute that marks opaque directories in fs/.
@@ -44,6 +46,10 @@ struct LayerMeta {
   std::string chain;
   // Nothing of the layers below shows.
   bool opaque_root = false;
+  // The layer whose directory lies under fs/ to make up this one. fs/ holds no
+  // whiteouts then: what is in the base and not in fs/ is in this layer. A
+  // base has no base itself.
+  std::optional<oci::DiffId> base;
 };
 
 std::string EncodeMeta(const LayerMeta& meta);
@@ -51,7 +57,8 @@ std::string EncodeMeta(const LayerMeta& meta);
 LayerMeta DecodeMeta(std::string_view bytes, const std::string& name);
 
 // nullopt when the layer is not there, or is there with whiteouts in another
-// form than `opaque_xattr` (made inside a user namespace, or outside).
+// form than `opaque_xattr` (made inside a user namespace, or outside), or when
+// its base is not there (any more).
 std::optional<LayerMeta> ReadMeta(const Layout& layout,
                                   const oci::DiffId& diff_id,
                                   const std::string& opaque_xattr);

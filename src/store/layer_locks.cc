@@ -32,14 +32,18 @@ struct ::flock ByteOf(const oci::DiffId& layer, short type) {
 
 LayerLocks LayerLocks::Use(int root_fd,
                            const std::vector<oci::DiffId>& layers) {
-  UniqueFd file = OpenFile(root_fd);
+  LayerLocks locks(OpenFile(root_fd));
+  locks.Add(layers);
+  return locks;
+}
+
+void LayerLocks::Add(const std::vector<oci::DiffId>& layers) {
   for (const oci::DiffId& layer : layers) {
     struct ::flock lock = ByteOf(layer, F_RDLCK);
-    while (::fcntl(file.get(), F_OFD_SETLKW, &lock) != 0) {
+    while (::fcntl(file_.get(), F_OFD_SETLKW, &lock) != 0) {
       if (errno != EINTR) throw ErrnoError("lock", kFile, errno);
     }
   }
-  return LayerLocks(std::move(file));
 }
 
 std::optional<LayerLocks> LayerLocks::TryRemove(int root_fd,

@@ -17,6 +17,8 @@ class LayerLocks {
  public:
   // Shared locks on all of them. Waits for a removal under way (a rename).
   static LayerLocks Use(int root_fd, const std::vector<oci::DiffId>& layers);
+  // Some more, with the same end.
+  void Add(const std::vector<oci::DiffId>& layers);
   // nullopt when somebody uses the layer.
   static std::optional<LayerLocks> TryRemove(int root_fd,
                                              const oci::DiffId& layer);

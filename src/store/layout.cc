@@ -21,8 +21,9 @@ namespace {
 constexpr char kLayoutFile[] = "oci-layout";
 constexpr char kLayoutText[] = "{\"imageLayoutVersion\":\"1.0.0\"}\n";
 
-constexpr std::array<const char*, 7> kDirectories = {
-    "blobs", "layers", "unsynced", "stat", "mounts", "containers", "tmp"};
+constexpr std::array<const char*, 8> kDirectories = {
+    "blobs", "layers", "unsynced",   "notes",
+    "stat",  "mounts", "containers", "tmp"};
 
 // What a first start that was interrupted, or goes on beside this one, has
 // made; and what a mount point has.

@@ -8,6 +8,7 @@
 //   lease                 flock: shared by who adds, exclusive by Sweep()
 //   layer-locks           one byte per DiffId, see layer_locks.h
 //   unsynced/BOOT/…       see unsynced.h
+//   notes/ALG-HEX         what is noted of a blob, see ContentStore::Note()
 //   stat/                 digests of context files, see stat_cache_files.h
 //   mounts/HASH/          cache mounts
 //   containers/ID/image   the manifest digest that a container needs

@@ -15,12 +15,21 @@
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/fs.h"
 
+#include "store/checked_file.h"
+
 namespace imgbuild::store {
 namespace {
 
 // Writing back starts every so many bytes, so that little is left to wait for
 // when the blob is synced.
 constexpr uint64_t kWriteBackBytes = 16u << 20;
+
+// A layer of a million files needs less.
+constexpr size_t kMaxNoteBytes = size_t{256} << 20;
+
+std::string NotePath(const oci::Digest& digest) {
+  return "notes/" + FileNameOf(digest);
+}
 
 // The file of a write in progress, at `name` in `dir`.
 class FileIngest : public Ingest {
@@ -232,7 +241,16 @@ std::unique_ptr<Ingest> LocalContent::BeginResumable(
       FileIngest::Keep::kPartial, expected, size);
 }
 
+std::optional<std::string> LocalContent::Note(const oci::Digest& digest) const {
+  return ReadChecked(layout_, NotePath(digest), kMaxNoteBytes);
+}
+
+void LocalContent::SetNote(const oci::Digest& digest, std::string_view bytes) {
+  WriteChecked(layout_, NotePath(digest), bytes, kMaxNoteBytes);
+}
+
 void LocalContent::Remove(const oci::Digest& digest) {
+  ::unlinkat(layout_.root_fd(), NotePath(digest).c_str(), 0);
   if (::unlinkat(layout_.blobs_fd(digest.algorithm()), digest.hex().c_str(),
                  0) != 0 &&
       errno != ENOENT) {

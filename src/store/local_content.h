@@ -30,6 +30,8 @@ class LocalContent : public ContentStore {
   std::unique_ptr<Ingest> BeginResumable(const oci::Digest& expected,
                                          uint64_t size,
                                          const CancelToken* cancel) override;
+  std::optional<std::string> Note(const oci::Digest& digest) const override;
+  void SetNote(const oci::Digest& digest, std::string_view bytes) override;
   void Remove(const oci::Digest& digest) override;
   std::vector<oci::Digest> List() const override;
 

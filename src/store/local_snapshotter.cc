@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <set>
 #include <utility>
 
@@ -26,10 +27,14 @@ constexpr char kEmptyName[] = "empty";
 
 class LocalPending : public PendingLayer {
  public:
-  LocalPending(Layout& layout, Unsynced& unsynced, std::string opaque_xattr)
+  LocalPending(Layout& layout, Unsynced& unsynced, std::string opaque_xattr,
+               std::optional<oci::DiffId> base,
+               std::shared_ptr<LayerLocks> base_lock)
       : layout_(layout),
         unsynced_(unsynced),
         opaque_xattr_(std::move(opaque_xattr)),
+        base_(std::move(base)),
+        base_lock_(std::move(base_lock)),
         dir_(layout.own_tmp(), "layer-") {
     fs::MakeDir(dir_.fd(), kFilesName, 0755);
     files_ = fs::OpenDir(dir_.fd(), kFilesName);
@@ -50,6 +55,7 @@ class LocalPending : public PendingLayer {
     meta.implied.erase(same.begin(), same.end());
     std::ranges::sort(meta.links, {}, &layer::ExtractResult::LowerLink::path);
     MakeLinkParents(&meta);
+    meta.base = base_;
     PublishLayer(layout_, unsynced_, std::move(dir_), diff_id, meta);
   }
 
@@ -74,6 +80,8 @@ class LocalPending : public PendingLayer {
   Layout& layout_;
   Unsynced& unsynced_;
   std::string opaque_xattr_;
+  std::optional<oci::DiffId> base_;
+  std::shared_ptr<LayerLocks> base_lock_;
   fs::TempDir dir_;
   UniqueFd files_;
 };
@@ -161,7 +169,56 @@ bool LocalSnapshotter::Has(const oci::DiffId& diff_id) const {
 
 std::unique_ptr<PendingLayer> LocalSnapshotter::Begin() {
   unsynced_.Recover();
-  return std::make_unique<LocalPending>(layout_, unsynced_, opaque_xattr());
+  return std::make_unique<LocalPending>(layout_, unsynced_, opaque_xattr(),
+                                        std::nullopt, nullptr);
+}
+
+std::unique_ptr<PendingLayer> LocalSnapshotter::BeginOn(
+    const oci::DiffId& base) {
+  unsynced_.Recover();
+  auto lock =
+      std::make_shared<LayerLocks>(LayerLocks::Use(layout_.root_fd(), {base}));
+  const auto meta = ReadMeta(layout_, base, opaque_xattr());
+  if (!meta || meta->base || !IsSelfContained(*meta) || meta->opaque_root) {
+    return nullptr;
+  }
+  return std::make_unique<LocalPending>(layout_, unsynced_, opaque_xattr(),
+                                        base, std::move(lock));
+}
+
+std::optional<Snapshotter::Delta> LocalSnapshotter::DeltaOf(
+    const oci::DiffId& diff_id) const {
+  unsynced_.Recover();
+  const auto meta = ReadMeta(layout_, diff_id, opaque_xattr());
+  if (!meta || !meta->base) return std::nullopt;
+  Delta delta{*meta->base, {}};
+  const DirTree files(
+      fs::OpenDir(layout_.layers_fd(), diff_id.hex() + "/" + kFilesName).get());
+  const std::function<void(const std::string&)> list =
+      [&](const std::string& directory) {
+        for (const std::string& name : files.List(directory)) {
+          std::string path = directory.empty() ? name : directory + "/" + name;
+          const auto info = files.Lstat(path);
+          if (info && info->type == FileType::kDirectory) list(path);
+          delta.paths.push_back(std::move(path));
+        }
+      };
+  list("");
+  return delta;
+}
+
+std::vector<oci::DiffId> LocalSnapshotter::BasesOf(
+    const std::vector<oci::DiffId>& layers) const {
+  std::vector<oci::DiffId> bases;
+  for (const oci::DiffId& layer : layers) {
+    try {
+      const auto meta = ReadMeta(layout_, layer, opaque_xattr());
+      if (meta && meta->base) bases.push_back(*meta->base);
+    } catch (const Error&) {
+      // Damaged: it stands on nothing.
+    }
+  }
+  return bases;
 }
 
 LocalSnapshotter::Stack LocalSnapshotter::Lock(
@@ -177,6 +234,7 @@ LocalSnapshotter::Stack LocalSnapshotter::Lock(
   std::ranges::reverse(stack.layers);
   stack.locks = std::make_shared<LayerLocks>(
       LayerLocks::Use(layout_.root_fd(), stack.layers));
+  LockBases(stack);
   std::vector<oci::DiffId> shown;
   for (const oci::DiffId& layer : stack.layers) {
     auto meta = ReadMeta(layout_, layer, opaque_xattr());
@@ -197,19 +255,48 @@ LocalSnapshotter::Stack LocalSnapshotter::Lock(
   return stack;
 }
 
+// A base that goes between the look and the lock is missed by the look that
+// follows.
+void LocalSnapshotter::LockBases(Stack& stack) const {
+  const std::vector<oci::DiffId> bases = BasesOf(stack.layers);
+  if (!bases.empty()) stack.locks->Add(bases);
+}
+
+std::vector<LocalSnapshotter::Piece> LocalSnapshotter::PiecesOf(
+    const Stack& stack, size_t count) {
+  std::vector<Piece> pieces;
+  // The same directory twice: overlayfs refuses it, and only the upper one
+  // shows.
+  std::set<oci::DiffId> seen;
+  for (size_t i = count; i-- > 0;) {
+    if (seen.insert(stack.layers[i]).second) {
+      pieces.push_back({i, std::nullopt});
+    }
+    const std::optional<oci::DiffId>& base = stack.metas[i].base;
+    if (base && seen.insert(*base).second) pieces.push_back({i, base});
+  }
+  return pieces;
+}
+
 std::shared_ptr<const OverlayTree> LocalSnapshotter::TreeOf(
     const Stack& stack, size_t count) const {
   std::vector<TreeLayer> layers;
-  for (size_t i = 0; i < count; ++i) {
-    const oci::DiffId& id = stack.layers[i];
+  for (const Piece& piece : PiecesOf(stack, count)) {
+    const oci::DiffId& id = stack.layers[piece.layer];
     TreeLayer layer;
     layer.name = id.ToString();
-    layer.dir = id.hex() + "/" + kFilesName;
+    layer.dir = piece.base.value_or(id).hex() + "/" + kFilesName;
     layer.device = std::stoull(id.hex().substr(0, 15), nullptr, 16);
-    layer.implied = stack.metas[i].implied;
-    layer.links = stack.metas[i].links;
+    if (piece.base) {
+      // Its root says nothing: the layer's tar does not either.
+      layer.implied.emplace_back();
+    } else {
+      layer.implied = stack.metas[piece.layer].implied;
+      layer.links = stack.metas[piece.layer].links;
+    }
     layers.push_back(std::move(layer));
   }
+  std::ranges::reverse(layers);
   UniqueFd dir(::fcntl(layout_.layers_fd(), F_DUPFD_CLOEXEC, 3));
   if (!dir) throw ErrnoError("dup", "layers", errno);
   return std::make_shared<OverlayTree>(std::move(dir), std::move(layers),
@@ -225,9 +312,11 @@ std::shared_ptr<const FileTree> LocalSnapshotter::View(
 std::vector<std::string> LocalSnapshotter::LowerOf(const Stack& stack) const {
   ResolveContext context{layout_, unsynced_, opaque_xattr()};
   std::vector<std::string> lower;
-  for (size_t i = 0; i < stack.layers.size(); ++i) {
-    std::string dir = stack.layers[i].hex() + "/" + kFilesName;
-    if (!IsSelfContained(stack.metas[i])) {
+  for (const Piece& piece : PiecesOf(stack, stack.layers.size())) {
+    const size_t i = piece.layer;
+    std::string dir =
+        piece.base.value_or(stack.layers[i]).hex() + "/" + kFilesName;
+    if (!piece.base && !IsSelfContained(stack.metas[i])) {
       const std::vector<oci::DiffId> under(
           stack.layers.begin(),
           stack.layers.begin() + static_cast<ptrdiff_t>(i));
@@ -235,7 +324,7 @@ std::vector<std::string> LocalSnapshotter::LowerOf(const Stack& stack) const {
                          *TreeOf(stack, i), *TreeOf(stack, i + 1),
                          oci::ChainOf(under));
     }
-    lower.insert(lower.begin(), layout_.PathTo("layers/" + dir));
+    lower.push_back(layout_.PathTo("layers/" + dir));
   }
   return lower;
 }

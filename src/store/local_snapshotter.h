@@ -26,6 +26,8 @@ class LocalSnapshotter : public Snapshotter {
 
   bool Has(const oci::DiffId& diff_id) const override;
   std::unique_ptr<PendingLayer> Begin() override;
+  std::unique_ptr<PendingLayer> BeginOn(const oci::DiffId& base) override;
+  std::optional<Delta> DeltaOf(const oci::DiffId& diff_id) const override;
   std::shared_ptr<const FileTree> View(
       const std::vector<oci::DiffId>& chain) override;
   std::unique_ptr<Active> Prepare(
@@ -35,6 +37,10 @@ class LocalSnapshotter : public Snapshotter {
   bool Remove(const oci::DiffId& diff_id) override;
   std::vector<oci::DiffId> List() const override;
   std::string opaque_xattr() const override;
+
+  // The layers whose directories other layers are made of.
+  std::vector<oci::DiffId> BasesOf(
+      const std::vector<oci::DiffId>& layers) const;
 
   // Remove(), telling the bytes freed; nullopt when it is in use.
   std::optional<uint64_t> TryRemove(const oci::DiffId& diff_id);
@@ -46,7 +52,16 @@ class LocalSnapshotter : public Snapshotter {
     std::vector<LayerMeta> metas;
     std::shared_ptr<LayerLocks> locks;
   };
+  // What is stacked, topmost first: a layer's own directory (`base` nullopt),
+  // or that of the layer it is made on.
+  struct Piece {
+    size_t layer;
+    std::optional<oci::DiffId> base;
+  };
+  // Of the lowest `count` layers.
+  static std::vector<Piece> PiecesOf(const Stack& stack, size_t count);
   Stack Lock(const std::vector<oci::DiffId>& chain) const;
+  void LockBases(Stack& stack) const;
   // Of the lowest `count` layers.
   std::shared_ptr<const OverlayTree> TreeOf(const Stack& stack,
                                             size_t count) const;

@@ -1,7 +1,5 @@
 // Digests of context files between builds, one file a context: stat/HEX, where
-// HEX is the sha256 of the key; the content is the sha256 of the bytes
-// followed by the bytes. They are not synced: after a crash of the machine the
-// checksum tells what is whole.
+// HEX is the sha256 of the key. See checked_file.h.
 #ifndef IMGBUILD_SRC_STORE_STAT_CACHE_FILES_H_
 #define IMGBUILD_SRC_STORE_STAT_CACHE_FILES_H_
 

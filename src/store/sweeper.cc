@@ -43,8 +43,18 @@ Swept Sweeper::All(bool drop_cache) {
   for (const oci::Digest& digest : content_.List()) {
     if (!marks.contains(ToRaw(digest))) RemoveBlob(digest, &swept);
   }
-  for (const oci::DiffId& diff_id : snapshots_.List()) {
-    if (!marks.contains(ToRaw(diff_id.digest()))) RemoveLayer(diff_id, &swept);
+  std::vector<oci::DiffId> kept;
+  std::vector<oci::DiffId> unmarked;
+  for (oci::DiffId& diff_id : snapshots_.List()) {
+    const bool marked = marks.contains(ToRaw(diff_id.digest()));
+    (marked ? kept : unmarked).push_back(std::move(diff_id));
+  }
+  // What kept layers stand on stays too. (SweepOnly() does not look: such a
+  // layer is then unpacked again.)
+  const std::vector<oci::DiffId> list = snapshots_.BasesOf(kept);
+  const std::set<oci::DiffId> bases(list.begin(), list.end());
+  for (const oci::DiffId& diff_id : unmarked) {
+    if (!bases.contains(diff_id)) RemoveLayer(diff_id, &swept);
   }
   DropRecords(drop_cache);
   DropUnmarkedRows(marks);

@@ -76,6 +76,10 @@ class NoImages : public plan::ImageResolver {
 
 class BuildFixture : public ::testing::Test {
  protected:
+  explicit BuildFixture(
+      std::unique_ptr<store::Store> store = store::NewMemoryStore())
+      : store_(std::move(store)) {}
+
   void WriteFile(const std::string& path, const std::string& text,
                  mode_t mode = 0644) {
     const size_t slash = path.rfind('/');
@@ -102,8 +106,12 @@ class BuildFixture : public ::testing::Test {
     BuildEnvironment environment{*store_,    transfer_, *executor_,
                                  *progress_, pool_,     CancelToken()};
     BuildRequest request{graph, {}, {}, "test", jobs, {}};
+    request.slow_path = slow_path_;
+    context::LocalContextOptions local;
+    if (!slow_path_) local.stat_cache = &store_->stat_cache();
     request.contexts[""] = context::OpenLocalContext(
-        context_.fd(), "the build context", {}, pool_, environment.cancel);
+        context_fd_ < 0 ? context_.fd() : context_fd_, "the build context",
+        std::move(local), pool_, environment.cancel);
     return Builder(environment).Build(request);
   }
 
@@ -126,7 +134,9 @@ class BuildFixture : public ::testing::Test {
 
   fs::TempDir context_ = fs::TempDir::InTmp();
   ThreadPool pool_{2};
-  std::unique_ptr<store::Store> store_ = store::NewMemoryStore();
+  std::unique_ptr<store::Store> store_;
+  bool slow_path_ = false;
+  int context_fd_ = -1;  // of another one, which is used instead
   testing::FakeRegistry registry_;
   testing::ScriptedTransport transport_;
   testing::FakeClock clock_;

@@ -32,7 +32,7 @@ class CopyTreeTest : public testing::Test {
     ThreadPool pool(1);
     StringWriter blob;
     layer::LayerWriter writer(blob, pool);
-    tree.Write(writer, CancelToken());
+    tree.Write(writer, pool, CancelToken());
     writer.Finish();
     StringReader raw(blob.text());
     const auto plain = layer::DecompressAny(raw, layer::ArchiveFormat::kGzip);
@@ -132,7 +132,8 @@ TEST_F(CopyTreeTest, AnArchiveReplacesWhatIsInItsPlace) {
   tree.PutText(File("d/planned"), "gone");
   layer::Entry file = File("d");
   file.size = 1;
-  tree.PutLeaf(file, below_, "source", std::nullopt, ReplaceDirectory::kYes);
+  tree.PutLeaf(file, {below_, "source", std::nullopt}, std::nullopt,
+               ReplaceDirectory::kYes);
   tree.PutDirectory(Directory("f", 0711), true, ReplaceFile::kYes);
   EXPECT_EQ(Layer(tree), "d 0644 0:0 5000\nf/ 0711 0:0 5000\n");
 }
@@ -144,7 +145,8 @@ TEST_F(CopyTreeTest, NamesOfOneFileAreLinks) {
   for (const char* name : {"c", "a", "b"}) {
     entry.path = name;
     const uint64_t source = std::string(name) == "c" ? 2 : 1;
-    tree.PutLeaf(entry, below_, "source", InodeKey{7, 7, source});
+    tree.PutLeaf(entry, {below_, "source", std::nullopt},
+                 InodeKey{7, 7, source});
   }
   EXPECT_EQ(Layer(tree),
             "a 0644 0:0 5000\nb 0644 0:0 5000 = a\nc 0644 0:0 5000\n");

@@ -150,11 +150,11 @@ TEST(Golden, SmallDigests) {
   EXPECT_EQ(gzip.written.diff_id.ToString(),
             "sha256:"
             "66907076fd7b90917206d0b73ac357b43723027b60a17700961a185d0e0eb32f");
-  EXPECT_EQ(gzip.written.digest.ToString(),
+  EXPECT_EQ(gzip.written.digest->ToString(),
             "sha256:"
             "341efd9e01f4947768cf2d0cb73b5e051b15d200fc526f786faba156faf351c6");
   EXPECT_EQ(
-      Write(SmallSet(), oci::Compression::kZstd).written.digest.ToString(),
+      Write(SmallSet(), oci::Compression::kZstd).written.digest->ToString(),
       "sha256:"
       "689d943b6665e56b301c18ad6cf912e5ef149fbc1ab3c02ca22bacbf5645545b");
 }
@@ -164,10 +164,10 @@ TEST(Golden, BigDigests) {
   EXPECT_EQ(gzip.written.diff_id.ToString(),
             "sha256:"
             "1a83625e0ae86bbd5a8b2dbc1ecb06b6e14a742e69838f1899d5884f3be5959c");
-  EXPECT_EQ(gzip.written.digest.ToString(),
+  EXPECT_EQ(gzip.written.digest->ToString(),
             "sha256:"
             "6c8bd86ed42c57ce57823a775aeefb07b89ccff2e4b3d74083ffc6bab9b7cefb");
-  EXPECT_EQ(Write(BigSet(), oci::Compression::kZstd).written.digest.ToString(),
+  EXPECT_EQ(Write(BigSet(), oci::Compression::kZstd).written.digest->ToString(),
             "sha256:"
             "33aa0bfa2ccf787ad5966cf1217b92a69d5ea06bfdcf5268580dc98fdcdea421");
 }

@@ -37,10 +37,10 @@ TEST(StoreOpen, MakesAPrivateDirectoryThatIsAnOciLayoutsStart) {
   EXPECT_EQ(fs::Fstat(root.get()).st_mode & 07777, 0700u);
   EXPECT_EQ(fs::ReadFile(root.get(), "oci-layout", 100),
             "{\"imageLayoutVersion\":\"1.0.0\"}\n");
-  EXPECT_EQ(
-      fs::ListDir(root.get()),
-      (std::vector<std::string>{"blobs", "containers", "layers", "mounts",
-                                "oci-layout", "stat", "tmp", "unsynced"}));
+  EXPECT_EQ(fs::ListDir(root.get()),
+            (std::vector<std::string>{"blobs", "containers", "layers", "mounts",
+                                      "notes", "oci-layout", "stat", "tmp",
+                                      "unsynced"}));
 }
 
 TEST(StoreOpen, MakesTheDirectoriesAboveIt) {

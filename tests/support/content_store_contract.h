@@ -53,6 +53,19 @@ TEST_P(ContentStoreContract, TheEmptyBlobIsABlob) {
   EXPECT_EQ(content().Read(digest, 0), "");
 }
 
+TEST_P(ContentStoreContract, ANoteGoesWithItsBlob) {
+  const oci::Digest digest = content().Put("hello");
+  EXPECT_EQ(content().Note(digest), std::nullopt);
+  content().SetNote(digest, "first");
+  content().SetNote(digest, std::string(100'000, 'n'));
+  EXPECT_EQ(content().Note(digest), std::string(100'000, 'n'));
+  EXPECT_EQ(content().List().size(), 1u);
+  content().Remove(digest);
+  EXPECT_EQ(content().Note(digest), std::nullopt);
+  content().Put("hello");
+  EXPECT_EQ(content().Note(digest), std::nullopt);
+}
+
 TEST_P(ContentStoreContract, AbsentIsNotAnError) {
   const oci::Digest digest = DigestOf("nothing");
   EXPECT_FALSE(content().Has(digest));

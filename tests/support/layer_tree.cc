@@ -121,7 +121,7 @@ class Describer {
     line += " " + std::to_string(info.uid) + " " + std::to_string(info.mtime_s);
     if (info.type == FileType::kSymlink) line += " -> " + tree_.ReadLink(path);
     if (info.type == FileType::kRegular) {
-      line += " " + fs::ReadFd(tree_.Open(path).get(), 1 << 20, path);
+      line += " " + fs::ReadFd(tree_.Open(path).get(), 16 << 20, path);
     }
     for (const auto& [key, value] : tree_.Xattrs(path)) {
       if (key.starts_with("user.")) line += " " + key + "=" + value;

@@ -129,9 +129,23 @@ std::unique_ptr<Ingest> MemoryContent::BeginResumable(
                                         true);
 }
 
+std::optional<std::string> MemoryContent::Note(
+    const oci::Digest& digest) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = notes_.find(digest);
+  if (it == notes_.end()) return std::nullopt;
+  return it->second;
+}
+
+void MemoryContent::SetNote(const oci::Digest& digest, std::string_view bytes) {
+  const std::lock_guard lock(mutex_);
+  notes_[digest] = bytes;
+}
+
 void MemoryContent::Remove(const oci::Digest& digest) {
   const std::lock_guard lock(mutex_);
   blobs_.erase(digest);
+  notes_.erase(digest);
 }
 
 std::vector<oci::Digest> MemoryContent::List() const {

@@ -26,6 +26,8 @@ class MemoryContent : public ContentStore {
   std::unique_ptr<Ingest> BeginResumable(const oci::Digest& expected,
                                          uint64_t size,
                                          const CancelToken* cancel) override;
+  std::optional<std::string> Note(const oci::Digest& digest) const override;
+  void SetNote(const oci::Digest& digest, std::string_view bytes) override;
   void Remove(const oci::Digest& digest) override;
   std::vector<oci::Digest> List() const override;
 
@@ -34,6 +36,7 @@ class MemoryContent : public ContentStore {
   mutable std::mutex mutex_;
   std::condition_variable released_;
   std::map<oci::Digest, std::string> blobs_;
+  std::map<oci::Digest, std::string> notes_;
   std::map<oci::Digest, std::string> partials_;
   std::set<oci::Digest> fetching_;
 };

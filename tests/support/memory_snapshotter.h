@@ -19,6 +19,13 @@ class MemorySnapshotter : public Snapshotter {
   ~MemorySnapshotter() override;
   bool Has(const oci::DiffId& diff_id) const override;
   std::unique_ptr<PendingLayer> Begin() override;
+  // Every layer here is whole.
+  std::unique_ptr<PendingLayer> BeginOn(const oci::DiffId&) override {
+    return nullptr;
+  }
+  std::optional<Delta> DeltaOf(const oci::DiffId&) const override {
+    return std::nullopt;
+  }
   std::shared_ptr<const FileTree> View(
       const std::vector<oci::DiffId>& chain) override;
   std::unique_ptr<Active> Prepare(

@@ -47,6 +47,9 @@ struct BuildRequest {
   exec::ResourceLimits limits = {};
   // Of the manifest.
   std::map<std::string, std::string> annotations = {};
+  // Takes no short cut: nothing of an earlier layer is used and no directory
+  // is made but from a blob. The image is the same; tests hold it to that.
+  bool slow_path = false;
 };
 
 struct BuildResult {

@@ -25,8 +25,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "imgbuild/layer/entry.h"
+#include "imgbuild/layer/member_index.h"
 #include "imgbuild/oci/digest.h"
 #include "imgbuild/oci/manifest.h"
 #include "imgbuild/util/io.h"
@@ -40,9 +42,24 @@ inline constexpr int kZstdLevel = 3;
 
 struct WrittenLayer {
   oci::DiffId diff_id;
-  oci::Digest digest;  // of the compressed blob
-  uint64_t size = 0;   // of the compressed blob
+  // Of the compressed blob; nullopt without hash_blob.
+  std::optional<oci::Digest> digest;
+  uint64_t size = 0;  // of the compressed blob
   uint64_t tar_size = 0;
+};
+
+// None of these changes a byte of what is written.
+struct LayerWriterOptions {
+  oci::Compression compression = oci::Compression::kGzip;
+  // Members that this earlier blob (of the same compression) has are copied
+  // from it.
+  std::shared_ptr<const ReusableBlob> previous;
+  // Makes index() possible.
+  bool keep_index = false;
+  // False where whoever takes the blob's bytes hashes them anyway.
+  bool hash_blob = true;
+  // Gets the tar as it is written, from the thread that calls Add or Finish.
+  Writer* tar = nullptr;
 };
 
 class LayerWriter {
@@ -51,7 +68,11 @@ class LayerWriter {
   // Finish. `pool` compresses; at most a few members per thread are in flight,
   // so memory is flat. Both must outlive the writer.
   LayerWriter(Writer& blob, ThreadPool& pool,
-              oci::Compression compression = oci::Compression::kGzip);
+              oci::Compression compression = oci::Compression::kGzip)
+      : LayerWriter(
+            blob, pool,
+            LayerWriterOptions{compression, nullptr, false, true, nullptr}) {}
+  LayerWriter(Writer& blob, ThreadPool& pool, LayerWriterOptions options);
   ~LayerWriter();
   // REQUIRES: entry.path is greater than the one before (programming error
   // otherwise: throws). `content` has exactly entry.size bytes for a file
@@ -61,6 +82,8 @@ class LayerWriter {
   // How many entries were added.
   uint64_t entries() const;
   WrittenLayer Finish();
+  // REQUIRES: Finish() was called, with keep_index and a compression.
+  MemberIndex index() const;
 
  private:
   struct Impl;

@@ -55,6 +55,12 @@ class ContentStore {
       const CancelToken* cancel = nullptr) = 0;
   // Begin + Write + Commit in one.
   oci::Digest Put(std::string_view bytes);
+  // What somebody noted about a blob for whoever makes the next one like it
+  // (layer::MemberIndex). Goes with the blob; a hint: it may be gone at any
+  // time, and one that is damaged is gone.
+  virtual std::optional<std::string> Note(const oci::Digest& digest) const = 0;
+  // REQUIRES: the blob is there. Replaces the one before.
+  virtual void SetNote(const oci::Digest& digest, std::string_view bytes) = 0;
   // Idempotent.
   virtual void Remove(const oci::Digest& digest) = 0;
   virtual std::vector<oci::Digest> List() const = 0;

@@ -66,6 +66,19 @@ class Snapshotter {
   virtual ~Snapshotter() = default;
   virtual bool Has(const oci::DiffId& diff_id) const = 0;
   virtual std::unique_ptr<PendingLayer> Begin() = 0;
+  // A layer that is `base` with some files more or changed and none less: only
+  // those, and the directories above them, are put below fd(). REQUIRES for
+  // what the caller puts there: everything in `base` is in the new layer, and
+  // what is no directory in `base` is none in the new layer. nullptr: there is
+  // no such base here, or it is made like that itself (see DeltaOf()).
+  virtual std::unique_ptr<PendingLayer> BeginOn(const oci::DiffId& base) = 0;
+  // How a layer was made: on what, and the paths below fd() then. nullopt: on
+  // nothing, or it is not there.
+  struct Delta {
+    oci::DiffId base;
+    std::vector<std::string> paths;
+  };
+  virtual std::optional<Delta> DeltaOf(const oci::DiffId& diff_id) const = 0;
   // REQUIRES for both: every layer of the chain (bottom first) is present:
   // Error(kHost) naming the first that is not. The result keeps its layers
   // from being pruned while it lives.
