@@ -1,8 +1,9 @@
-"""The workloads: a context of 20,000 files and the Dockerfiles W1 to W7.
+"""The workloads: a context of 20,000 files and the Dockerfiles W1 to W8.
 
 Deterministic (a fixed seed), so that two machines measure the same thing."""
 import os
 import random
+import time
 
 DIRECTORIES = 400
 FILES = 50
@@ -32,7 +33,20 @@ def make_context(root):
     open(os.path.join(root, "complete"), "w").close()
 
 
-def dockerfiles(base):
+def rewrite_one(context, n):
+    """Other bytes of the same length in one file; which one, `n` says."""
+    path = os.path.join(context, f"d{n % DIRECTORIES:03d}", "f07.txt")
+    size = os.path.getsize(path)
+    with open(path, "wb") as out:
+        out.write((f"rewritten {time.time_ns()} " * size).encode()[:size])
+
+
+def large_layer(big, id):
+    """One RUN that copies most of the large image."""
+    return (f"FROM {big}\nRUN mkdir /w5 && cp -r /usr /opt /w5/ && echo {id} > /w5/id\n")
+
+
+def dockerfiles(base, big=None):
     """name -> text."""
     three_stages = [
         f"FROM {base} AS base",
@@ -76,4 +90,5 @@ def dockerfiles(base):
         "W4": f"FROM {base}\nCOPY . /src\nRUN echo x > /x\n",
         "W6": "\n".join(eight) + "\n",
         "W7": f"FROM {base}\nCOPY . /src\n",
+        "W8": f"FROM {big or base}\nCOPY --link file /opt/file\nENV A=1\nCMD [\"/opt/file\"]\n",
     }
