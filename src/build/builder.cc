@@ -141,10 +141,8 @@ BuildResult Builder::Build(const BuildRequest& request) {
   Run run(env_, request);
   const std::vector<VertexResult>& results = run.Perform();
 
-  // The image needs the blobs of its base, which no step may have read.
-  const VertexResult& top = results[request.graph.image.result];
-  env_.transfer.EnsureBlobs(top.layers);
-
+  // Blobs of the base that no step has read stay where they are: whoever needs
+  // them (an archive, a run, a push elsewhere) fetches them then.
   BuildResult result = Assemble(request.graph, results, request.annotations);
   result.cached_steps = run.cached();
   result.run_steps = run.ran();

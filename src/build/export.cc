@@ -82,6 +82,7 @@ void Export(BuildEnvironment& env, const BuildResult& result,
       return;  // it is in the store already
     case Type::kOci:
     case Type::kDocker: {
+      env.transfer.EnsureBlobs(result.layers);
       const transfer::Archive archive =
           output.type == Type::kOci
               ? transfer::OciArchive({ToArchive(result, tags)})

@@ -57,6 +57,26 @@ class Output(harness.Case):
         raw = skopeo("inspect", "--raw", f"oci:{self.out}")
         self.assertEqual(harness.digest_of(raw.encode()), built.digest)
 
+    def test_a_base_that_nothing_reads_is_not_fetched(self):
+        self.write("file", "from the context")
+        self.dockerfile("FROM BASE\nCOPY --link file /opt/file\nENV A=1\n"
+                        'CMD ["cat", "/opt/file"]\n')
+        name = f"{self.registry.address}/back"
+        before = len(self.registry.requests())
+        self.build("-t", f"{name}:1")
+        self.imgbuild("push", f"{name}:1")
+        requests = self.registry.requests()[before:]
+        blobs = [r for r in requests if r.startswith("GET") and "/blobs/" in r]
+        self.assertEqual(len(blobs), 1, requests)  # the base's config
+        mounts = [r for r in requests if "mount=sha256" in r]
+        self.assertEqual(len(mounts), 1, requests)
+        self.assertIn("from=base", mounts[0])
+        self.assertEqual(list((self.store / "layers").iterdir()), [])
+        # An archive and a run need the layer, and get it.
+        self.build("-o", f"type=oci,dest={self.dir}/image.tar")
+        self.assertEqual(self.imgbuild("run", f"{name}:1").stdout,
+                         "from the context")
+
     def test_pushed_image_keeps_its_digest_and_runs(self):
         built = self.build("-o", f"type=oci,dest={self.out}")
         name = f"{self.registry.address}/pushed"
