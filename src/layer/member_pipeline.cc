@@ -19,6 +19,9 @@ namespace imgbuild::layer {
 namespace {
 
 constexpr size_t kInitialCapacity = 256u << 10;
+// Most members are smaller; if each buffer kept what its largest one took, all
+// would end up at the largest.
+constexpr size_t kKeptCapacity = 3u << 20;
 
 struct FreeEncoder {
   void operator()(libdeflate_compressor* encoder) const {
@@ -73,6 +76,13 @@ std::span<std::byte> ByteBuffer::Extend(size_t count) {
   const std::span<std::byte> room(data_.get() + size_, count);
   size_ = wanted;
   return room;
+}
+
+void ByteBuffer::Recycle() {
+  size_ = 0;
+  if (capacity_ <= kKeptCapacity) return;
+  data_.reset();
+  capacity_ = 0;
 }
 
 // One piece on its way. Whoever sets `claimed` compresses it; `done` publishes
@@ -177,7 +187,8 @@ void MemberPipeline::WriteOldest() {
   auto fresh = std::make_shared<Member>();
   fresh->raw = std::move(member->raw);
   fresh->packed = std::move(member->packed);
-  fresh->raw.Truncate(0);
+  fresh->raw.Recycle();
+  fresh->packed.Recycle();
   spare_.push_back(std::move(fresh));
 }
 

@@ -26,6 +26,8 @@ class ByteBuffer {
   // `count` more bytes, to be written by the caller.
   std::span<std::byte> Extend(size_t count);
   void Truncate(size_t size) { size_ = size; }
+  // Empties it; gives back the memory of an unusually large content.
+  void Recycle();
 
  private:
   std::unique_ptr<std::byte[]> data_;

@@ -110,6 +110,18 @@ TEST_F(BuilderTest, AStepThatMakesTheSameLayerAgainEndsTheRebuild) {
   EXPECT_EQ(executor_->commands(), Commands{"make same"});
 }
 
+TEST_F(BuilderTest, CopyFromAStageCountsTheFilesThatItTakesAlone) {
+  WriteFile("a.txt", "1");
+  const std::string text =
+      "FROM scratch AS a\nCOPY a.txt /noise\nRUN write /x x\n"
+      "FROM scratch\nCOPY --from=a /x /x\nRUN write /late l\n";
+  const BuildResult first = Build(text);
+  WriteFile("a.txt", "2");
+  const BuildResult second = Build(text);
+  EXPECT_EQ(executor_->commands(), Commands{"write /x x"});
+  EXPECT_EQ(second.manifest.digest, first.manifest.digest);
+}
+
 TEST_F(BuilderTest, MtimesOfTheContextDoNotMatter) {
   WriteFile("a.txt", "hello");
   const std::string text = "FROM scratch\nCOPY . /\n";
