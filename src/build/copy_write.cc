@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <memory>
+#include <mutex>
 #include <span>
 
 #include "imgbuild/util/ahead.h"
@@ -94,24 +96,43 @@ class CopyTree::Batches {
 
   // Of the next file that Takes() it.
   Bytes Next(uint64_t size) {
-    while (offset_ + size > current_.size() || left_ == 0) {
-      Batch batch = ahead_.Pop();
-      current_ = std::move(batch.bytes);
-      left_ = batch.files;
+    if (left_ == 0) {
+      GiveBack(std::move(current_.room));
+      current_ = ahead_.Pop();
+      left_ = current_.files;
       offset_ = 0;
       Fill();
     }
-    const Bytes bytes = AsBytes(current_).subspan(offset_, size);
+    const Bytes bytes(current_.room.get() + offset_, size);
     offset_ += size;
     --left_;
     return bytes;
   }
 
  private:
+  // Used again and again: a fresh one would be cleared and paged in.
+  using Room = std::unique_ptr<std::byte[]>;
+  static constexpr size_t kRoomBytes = kBatchBytes + kSmallFile;
+
   struct Batch {
-    std::string bytes;
+    Room room;
     size_t files = 0;
   };
+
+  Room TakeRoom() {
+    const std::lock_guard lock(mutex_);
+    if (rooms_.empty()) {
+      return std::make_unique_for_overwrite<std::byte[]>(kRoomBytes);
+    }
+    Room room = std::move(rooms_.back());
+    rooms_.pop_back();
+    return room;
+  }
+  void GiveBack(Room room) {
+    if (!room) return;
+    const std::lock_guard lock(mutex_);
+    rooms_.push_back(std::move(room));
+  }
 
   void Fill() {
     while (ahead_.waiting() < limit_ && next_ < todo_.size()) {
@@ -125,16 +146,15 @@ class CopyTree::Batches {
         bytes += files.back()->entry.size;
       }
       if (files.empty()) return;
-      ahead_.Push([files = std::move(files), bytes] {
-        return Batch{ReadAll(files, bytes), files.size()};
+      ahead_.Push([this, files = std::move(files)] {
+        return Batch{ReadAll(files), files.size()};
       });
     }
   }
 
-  static std::string ReadAll(const std::vector<const Planned*>& files,
-                             uint64_t bytes) {
-    std::string out(bytes, '\0');
-    std::span<std::byte> room = std::as_writable_bytes(std::span(out));
+  Room ReadAll(const std::vector<const Planned*>& files) {
+    Room out = TakeRoom();
+    std::span<std::byte> room(out.get(), kRoomBytes);
     for (const Planned* planned : files) {
       const size_t size = planned->entry.size;
       const SourceFile file(planned->from, size);
@@ -149,10 +169,12 @@ class CopyTree::Batches {
   const std::vector<const Planned*>& todo_;
   const size_t limit_;
   size_t next_ = 0;
-  std::string current_;
+  Batch current_;
   size_t offset_ = 0;
   size_t left_ = 0;
-  Ahead<Batch> ahead_;
+  std::mutex mutex_;
+  std::vector<Room> rooms_;
+  Ahead<Batch> ahead_;  // first to go: its jobs use the others
 };
 
 void CopyTree::Write(layer::LayerWriter& writer, ThreadPool& pool,

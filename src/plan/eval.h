@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "plan/stages.h"
+#include "plan/step_list.h"
 
 namespace imgbuild::plan {
 
@@ -22,7 +23,7 @@ inline constexpr char kDefaultPath[] =
 struct StageState {
   VertexIndex vertex = 0;
   oci::ImageConfig config;
-  std::vector<ImageTemplate::Step> steps;
+  StepList steps;
   // Base ENV, then ENV and ARG in textual order: what words and RUN see.
   Variables env;
   // Declared ARGs in order, with their values: the "|N" prefix of history.

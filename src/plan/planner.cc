@@ -477,7 +477,7 @@ BuildGraph Plan(const dockerfile::Dockerfile& file, const PlanOptions& options,
   for (const auto& [key, value] : options.labels) {
     graph.image.config.labels[key] = value;
   }
-  graph.image.steps = target.steps;
+  graph.image.steps = target.steps.ToVector();
   graph.image.result = target.vertex;
   WarnUnusedArgs(context);
   for (const Vertex& vertex : graph.vertices) {

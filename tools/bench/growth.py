@@ -74,7 +74,8 @@ def layers(imgbuild, work, store, count):
 
 def store_layers(imgbuild, work, store, count):
     """`images` and a no-op build in a store of `count` layers."""
-    have = len(os.listdir(os.path.join(store, "blobs", "sha256"))) if os.path.isdir(store) else 0
+    blobs = os.path.join(store, "blobs", "sha256")
+    have = len(os.listdir(blobs)) if os.path.isdir(blobs) else 0
     context = _fresh(os.path.join(work, "growth-empty"))
     each = 100
     while have < count:
