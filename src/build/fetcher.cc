@@ -17,11 +17,6 @@
 namespace imgbuild::build {
 namespace {
 
-bool IsFullCommit(const std::string& text) {
-  return (text.size() == 40 || text.size() == 64) &&
-         text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
-
 // Nothing of the user's configuration decides what comes out, no prompt waits
 // for an answer, and a submodule cannot name a path of this machine.
 std::vector<std::string> GitEnvironment(const std::string& ssh_auth_sock) {
@@ -64,7 +59,7 @@ class RealFetcher : public Fetcher {
 
   std::string ResolveCommit(const plan::GitSource& source,
                             const CancelToken& cancel) override {
-    if (IsFullCommit(source.ref)) return source.ref;
+    if (plan::IsFullCommit(source.ref)) return source.ref;
     const std::string ref = source.ref.empty() ? "HEAD" : source.ref;
     const CommandResult result =
         Git(source.remote, {"ls-remote", "--", source.remote, ref, ref + "^{}"},
@@ -82,7 +77,7 @@ class RealFetcher : public Fetcher {
         const size_t tab = line.find('\t');
         if (tab == std::string::npos || line.substr(tab + 1) != name) continue;
         const std::string commit = line.substr(0, tab);
-        if (IsFullCommit(commit)) return commit;
+        if (plan::IsFullCommit(commit)) return commit;
       }
     }
     throw Error(
@@ -203,7 +198,39 @@ class RealFetcher : public Fetcher {
   const FetcherOptions options_;
 };
 
+class OfflineFetcher : public Fetcher {
+ public:
+  explicit OfflineFetcher(std::string reason) : reason_(std::move(reason)) {}
+
+  registry::Download FetchUrl(const std::string& url,
+                              const registry::Validators&, Writer&,
+                              const CancelToken&) override {
+    throw Refused(ShownUrl(url));
+  }
+  std::string ResolveCommit(const plan::GitSource& source,
+                            const CancelToken&) override {
+    if (plan::IsFullCommit(source.ref)) return source.ref;
+    throw Refused(ShownUrl(source.remote));
+  }
+  void Checkout(const plan::GitSource& source, const std::string&,
+                const std::string&, const CancelToken&) override {
+    throw Refused(ShownUrl(source.remote));
+  }
+
+ private:
+  Error Refused(const std::string& what) const {
+    return Error(ErrorCode::kPolicy,
+                 fmt::format("{} is not in the store, and {} fetches nothing",
+                             what, reason_));
+  }
+  const std::string reason_;
+};
+
 }  // namespace
+
+std::unique_ptr<Fetcher> NewOfflineFetcher(const std::string& reason) {
+  return std::make_unique<OfflineFetcher>(reason);
+}
 
 std::unique_ptr<Fetcher> NewFetcher(registry::HttpTransport& transport,
                                     FetcherOptions options) {

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <vector>
+
 #include "imgbuild/build/fetcher.h"
 #include "imgbuild/oci/digest.h"
 #include "imgbuild/plan/cache_key.h"
@@ -82,13 +84,8 @@ RemoteSource::Files RemoteSource::Open() {
       files.directory = true;
       return files;
     }
-    if (!dir_) Download(false);
-    if (!op_.checksum.empty() && digest_ != op_.checksum) {
-      throw Error(ErrorCode::kStep,
-                  fmt::format("digest mismatch: the file is {}, --checksum "
-                              "says {}",
-                              digest_, op_.checksum));
-    }
+    if (!dir_ && !OpenStored()) Download(false);
+    CheckDigest();
     files.tree = std::make_shared<DirTree>(dir_->fd());
     files.path = kFile;
     files.name = FileNameOfUrl(remote_.url);
@@ -99,8 +96,56 @@ RemoteSource::Files RemoteSource::Open() {
   }
 }
 
+const std::string& RemoteSource::WantedDigest() const {
+  return op_.checksum.empty() ? remote_.pin : op_.checksum;
+}
+
+// A file that is wanted by its digest may be in the store: `imgbuild lock` and
+// `lock fetch` leave it there.
+bool RemoteSource::OpenStored() {
+  const auto digest = oci::Digest::TryParse(WantedDigest());
+  if (!digest || !env_.store.content().Has(*digest)) return false;
+  const auto stored = env_.store.content().Open(*digest);
+  if (!stored) return false;
+  fs::TempDir dir = env_.store.NewTemp("add-");
+  const UniqueFd fd(
+      ::openat(dir.fd(), kFile, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd) throw ErrnoError("create", remote_.url, errno);
+  FdWriter file(fd.get(), "the copy of " + digest->ToString());
+  oci::Hasher hasher(digest->algorithm());
+  TeeWriter writer(file, hasher);
+  FdReader reader(stored->get(), digest->ToString());
+  std::vector<std::byte> buffer(1u << 20);
+  while (const size_t n = reader.Read(buffer)) {
+    writer.Write(Bytes(buffer.data(), n));
+  }
+  digest_ = hasher.Finish().ToString();
+  if (digest_ != WantedDigest()) return false;  // damaged: fetch it
+  dir_ = std::move(dir);
+  return true;
+}
+
+void RemoteSource::CheckDigest() const {
+  if (!op_.checksum.empty() && digest_ != op_.checksum) {
+    throw Error(ErrorCode::kStep,
+                fmt::format("digest mismatch: the file is {}, --checksum "
+                            "says {}",
+                            digest_, op_.checksum));
+  }
+  if (!remote_.pin.empty() && digest_ != remote_.pin) {
+    const std::string name = plan::WithoutUserInfo(remote_.url);
+    throw Error(ErrorCode::kPolicy,
+                fmt::format("{} is not what the lock says: it is {} now, the "
+                            "lock has {}",
+                            name, digest_, remote_.pin))
+        .WithHint(fmt::format("if the new file is right: imgbuild lock "
+                              "--update {}",
+                              name));
+  }
+}
+
 std::string RemoteSource::UrlDigest() {
-  if (!op_.checksum.empty()) return op_.checksum;
+  if (!WantedDigest().empty()) return WantedDigest();
   if (digest_.empty()) Download(true);
   return digest_;
 }
@@ -146,6 +191,7 @@ void RemoteSource::Download(bool conditional) {
 }
 
 std::string RemoteSource::Commit() {
+  if (commit_.empty()) commit_ = remote_.pin;
   if (commit_.empty()) {
     commit_ = env_.fetcher->ResolveCommit(*remote_.git, cancel_);
   }

@@ -23,8 +23,8 @@ class RemoteSource {
   ~RemoteSource();
 
   // The digest of the file, or the commit. Asks the network, unless the text
-  // of the instruction already says it (--checksum, a full commit). Throws
-  // Error at the source.
+  // of the instruction (--checksum, a full commit) or the lock already says it.
+  // Throws Error at the source.
   std::string ContentDigest();
 
   // The files, fetched and verified when they are not there yet.
@@ -39,6 +39,10 @@ class RemoteSource {
  private:
   std::string UrlDigest();
   std::string Commit();
+  // What the bytes must be: --checksum, else the lock's; "" for anything.
+  const std::string& WantedDigest() const;
+  bool OpenStored();
+  void CheckDigest() const;
   void Download(bool conditional);
   void Checkout();
 

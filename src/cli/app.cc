@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <thread>
 
+#include "imgbuild/registry/offline_transport.h"
+
 #include "cli/version.h"
 
 namespace imgbuild::cli {
@@ -52,9 +54,12 @@ registry::CredentialSource& App::credentials() {
 registry::Client& App::client() {
   if (!client_) {
     transport_ =
-        registry::NewCurlTransport(std::string("imgbuild/") + kVersion);
+        offline.empty()
+            ? registry::NewCurlTransport(std::string("imgbuild/") + kVersion)
+            : registry::NewOfflineTransport(offline);
     registry::ClientOptions client_options;
     client_options.warn = Warn;
+    client_options.per_host_connections = registry_connections;
     client_options.trusted_realms =
         registry::TrustedRealms(registry::ProcessEnvironment());
     client_ = registry::NewClient(*transport_, hosts(), credentials(),
@@ -74,7 +79,9 @@ transfer::Transfer& App::transfer() {
 build::Fetcher& App::fetcher() {
   if (!fetcher_) {
     client();  // makes the transport
-    fetcher_ = build::NewFetcher(*transport_, fetcher_options);
+    fetcher_ = offline.empty()
+                   ? build::NewFetcher(*transport_, fetcher_options)
+                   : build::NewOfflineFetcher(offline);
   }
   return *fetcher_;
 }

@@ -36,6 +36,10 @@ class App {
   transfer::TransferOptions transfer_options;
   // Set before fetcher() is first called.
   build::FetcherOptions fetcher_options;
+  // Set before client() is first called. Not empty: no request is made, and
+  // the word ("--frozen") says why.
+  std::string offline;
+  unsigned registry_connections = 6;  // to one host
 
   store::Store& store();
   registry::Client& client();

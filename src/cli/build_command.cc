@@ -5,7 +5,6 @@
 
 #include <cstdio>
 
-#include "imgbuild/build/image_resolver.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
@@ -14,7 +13,7 @@
 #include "cli/build_input.h"
 #include "cli/commands.h"
 #include "cli/include_files.h"
-#include "cli/policed_plan.h"
+#include "cli/lock_input.h"
 #include "cli/progress.h"
 
 namespace imgbuild::cli {
@@ -102,14 +101,6 @@ Outputs ReadOutputs(const BuildFlags& flags) {
   return outputs;
 }
 
-build::TransferResolver MakeResolver(App& app, const BuildFlags& flags,
-                                     ProgressSink& progress) {
-  return {app.store(), app.transfer(), progress,
-          flags.pull ? transfer::PullPolicy::kAlways
-                     : transfer::PullPolicy::kMissing,
-          app.cancel};
-}
-
 build::BuildResult Build(App& app, const BuildFlags& flags,
                          const Outputs& outputs, ProgressSink& progress) {
   // Everything that can be refused is refused before anything is fetched.
@@ -125,9 +116,9 @@ build::BuildResult Build(App& app, const BuildFlags& flags,
   const BuildInput input = ReadInput(app, flags, progress);
   const dockerfile::Dockerfile file = ParseDockerfile(input);
 
-  build::TransferResolver resolver = MakeResolver(app, flags, progress);
+  const BuildLock lock = OpenLock(input, flags);
   const plan::BuildGraph graph =
-      PlanUnderPolicy(flags, input.dockerfile_path, file, options, resolver);
+      PlanLocked(app, file, options, lock, flags, progress);
   ShowWarnings(graph, file, progress);
 
   const OpenedContexts contexts(app, input, options.named_contexts,
@@ -169,6 +160,7 @@ int BuildCommand(App& app, const Words& words) {
 
   const Outputs outputs = ReadOutputs(flags);
   RequireRoot();
+  ApplyLockFlags(app, flags);
   const auto progress =
       MakeProgress(flags.quiet ? "quiet" : flags.progress, stderr);
   // A layer that is fetched or unpacked says so under the plan's steps.
@@ -209,13 +201,14 @@ int PlanCommand(App& app, const Words& words) {
                 fmt::format("unknown --format {}", Quoted(flags.format)))
         .WithHint("the formats are text, json and dot");
   }
+  ApplyLockFlags(app, flags);
   const plan::PlanOptions options = ToPlanOptions(flags);
   NullProgress progress;
   const BuildInput input = ReadInput(app, flags, progress);
   const dockerfile::Dockerfile file = ParseDockerfile(input);
-  build::TransferResolver resolver = MakeResolver(app, flags, progress);
+  const BuildLock lock = OpenLock(input, flags);
   const plan::BuildGraph graph =
-      PlanUnderPolicy(flags, input.dockerfile_path, file, options, resolver);
+      PlanLocked(app, file, options, lock, flags, progress);
   const std::string text = flags.format == "json"  ? plan::ToJson(graph)
                            : flags.format == "dot" ? plan::ToDot(graph)
                                                    : plan::ToText(graph);

@@ -125,6 +125,12 @@ void AddPlanFlags(Args& args, BuildFlags& f) {
       "--source-policy", &f.source_policy, "FILE",
       "BuildKit's source policy (JSON): allows, denies and converts what "
       "is fetched (default: $EXPERIMENTAL_BUILDKIT_SOURCE_POLICY)");
+  args.Flag("--locked", &f.locked,
+            "fail unless the lock has every name (default when CI=true)");
+  args.Flag("--no-locked", &f.no_locked, "do without the lock");
+  args.Flag("--frozen", &f.frozen, "--locked, and fetch nothing");
+  args.Value("--lockfile", &f.lockfile, "FILE",
+             "the lock (default: the Dockerfile's name and .lock)");
   args.Positional("PATH", &f.context, true,
                   "the build context: a directory, a git URL (#REF:DIR), an "
                   "http(s) URL of a tar or a Dockerfile, or - for either on "

@@ -52,6 +52,10 @@ struct BuildFlags {
   std::string source_policy;
   std::string jobs;
   std::string format = "text";  // plan only
+  bool locked = false;
+  bool no_locked = false;
+  bool frozen = false;
+  std::string lockfile;
 };
 
 // What decides the image; shared by build and plan.

@@ -68,6 +68,8 @@ const std::vector<Command>& Commands() {
       {kBuild, "build", BuildCommand, "build an image from a Dockerfile"},
       {kBuild, "plan", PlanCommand,
        "show what a build would do, and its cache keys"},
+      {kBuild, "lock", LockCommand,
+       "write down what the names in a Dockerfile stand for"},
       {kBuild, "pin", PinCommand, "write digests into the Dockerfile"},
       {kBuild, "unpin", UnpinCommand, "take them out again"},
       {kBuild, "context", ContextCommand,

@@ -16,6 +16,11 @@
 #include "imgbuild/util/error.h"
 
 namespace imgbuild::layer {
+
+std::string EncoderVersion() {
+  return std::string("libdeflate ") + LIBDEFLATE_VERSION_STRING;
+}
+
 namespace {
 
 constexpr size_t kInitialCapacity = 256u << 10;

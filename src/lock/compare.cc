@@ -41,7 +41,10 @@ void CompareOwn(const std::string& own, const std::string& locked,
 
 Finding CompareImage(const UsedName& used, const Lockfile& lock) {
   const ImagePin* pin = lock.FindImage(*used.image);
-  if (pin == nullptr) return Stale(used);
+  if (pin == nullptr) {
+    // A digest in the text pins it as well as an entry would.
+    return used.image->digest() ? Start(used) : Stale(used);
+  }
   Finding finding = Start(used);
   finding.before = pin->digest.ToString();
   if (used.image->digest()) {

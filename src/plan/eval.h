@@ -54,6 +54,9 @@ class StageEvaluator {
                  size_t step_total);
 
   void Evaluate(const dockerfile::Instruction& instruction);
+  // What follows are triggers of the base.
+  void BeginTriggers() { triggers_ = true; }
+  void EndTriggers() { triggers_ = false; }
   // "[builder 1/4] ": numbers the next step.
   std::string NextPrefix();
 
@@ -81,7 +84,9 @@ class StageEvaluator {
   bool TakeBack(dockerfile::Reset::What what, const std::string& name,
                 const SourceRange& range);
   void TakeAllBack(dockerfile::Reset::What what);
-  std::string Expand(const dockerfile::Word& word);
+  // `matched`, if given, gets the variables in the word.
+  std::string Expand(const dockerfile::Word& word,
+                     std::set<std::string>* matched = nullptr);
   void WarnUnmatched(const std::set<std::string>& names,
                      const SourceRange& range);
   // The argv of a shell- or exec-form command under the current SHELL.
@@ -92,7 +97,14 @@ class StageEvaluator {
 
   // A stage, a named context or an image that a flag names.
   FileSource SourceFrom(const dockerfile::Word& from, bool allow_index,
+                        const std::string& site,
                         std::vector<VertexIndex>& inputs);
+  // Notes a name of the current instruction: its place is `word`.
+  ExternalName NewName(ExternalName::Kind kind, const dockerfile::Word& word,
+                       const std::string& site) const;
+  CopyOp::Remote Remote(const std::string& url, const dockerfile::Word& word,
+                        const std::set<std::string>& variables,
+                        const dockerfile::Copy& copy);
   // `index`: how many ssh mounts stand before it.
   RunMount MakeMount(const dockerfile::RawMount& raw, size_t index,
                      std::vector<VertexIndex>& inputs);
@@ -110,6 +122,7 @@ class StageEvaluator {
   StageState& state_;
   const size_t step_total_;
   size_t step_ = 0;
+  bool triggers_ = false;
   const dockerfile::Instruction* instruction_ = nullptr;
   // Declared in this stage, with or without a value: not "undefined".
   std::set<std::string> declared_args_;
@@ -135,6 +148,8 @@ VertexIndex ImageVertex(PlanContext& context, const ImageName& name,
 const StageState& EnsureStageNamed(PlanContext& context,
                                    const std::string& name,
                                    const SourceRange& range);
+// The canonical text of an image's name (ExternalName::name).
+std::string NameOf(const oci::Reference& reference);
 
 // The instruction in one line, for people.
 std::string StepText(const dockerfile::Instruction& instruction);

@@ -40,7 +40,7 @@ std::string History(const CopyOp& op, const std::string& destination) {
 
 CopyOp::Remote MakeRemote(const std::string& url, const SourceRange& range,
                           const dockerfile::Copy& copy) {
-  CopyOp::Remote remote{url, std::nullopt, range};
+  CopyOp::Remote remote{url, std::nullopt, range, ""};
   if (!IsGitUrl(url)) return remote;
   try {
     remote.git = ParseGitSource(url);
@@ -60,8 +60,43 @@ CopyOp::Remote MakeRemote(const std::string& url, const SourceRange& range,
 
 }  // namespace
 
+CopyOp::Remote StageEvaluator::Remote(const std::string& url,
+                                      const dockerfile::Word& word,
+                                      const std::set<std::string>& variables,
+                                      const dockerfile::Copy& copy) {
+  CopyOp::Remote remote = MakeRemote(url, word.range, copy);
+  using Kind = ExternalName::Kind;
+  ExternalName name =
+      NewName(remote.git ? Kind::kGit : Kind::kUrl, word, "ADD");
+  for (const auto& [arg, value] : state_.args) {
+    if (!variables.contains(arg)) continue;
+    name.args[arg] = state_.env.Find(arg).value_or("");
+  }
+  if (copy.checksum) name.own_checksum = Expand(*copy.checksum);
+  if (remote.git) {
+    name.git = remote.git;
+    name.name = WithoutUserInfo(remote.git->remote);
+    if (!remote.git->ref.empty()) name.name += "#" + remote.git->ref;
+    if (name.own_checksum.empty()) name.own_checksum = remote.git->commit;
+    if (name.own_checksum.empty() && IsFullCommit(remote.git->ref)) {
+      name.own_checksum = remote.git->ref;
+    }
+  } else {
+    name.url = url;
+    name.name = WithoutUserInfo(url);
+  }
+  context_.graph.names.push_back(name);
+  try {
+    remote.pin = context_.resolver.PinOf(name);
+  } catch (Error& error) {
+    error.At(name.range);
+    throw;
+  }
+  return remote;
+}
+
 FileSource StageEvaluator::SourceFrom(const dockerfile::Word& from,
-                                      bool allow_index,
+                                      bool allow_index, const std::string& site,
                                       std::vector<VertexIndex>& inputs) {
   FileSource source;
   const auto add_input = [&](VertexIndex vertex) {
@@ -75,6 +110,7 @@ FileSource StageEvaluator::SourceFrom(const dockerfile::Word& from,
     return source;
   }
   ImageName name{from.text, ""};
+  ExternalName noted = NewName(ExternalName::Kind::kImage, from, site);
   if (const auto key = FindNamedContext(context_.options, from.text)) {
     const NamedContext named =
         ParseNamedContext(context_.options.named_contexts.at(*key));
@@ -92,8 +128,15 @@ FileSource StageEvaluator::SourceFrom(const dockerfile::Word& from,
         name = {named.value, ""};
         break;
     }
+    noted.site = "--build-context " + *key;
+    noted.written = named.value;
   }
   try {
+    if (name.layout.empty()) {
+      noted.image = oci::Reference::Parse(name.reference).WithDefaultTag();
+      noted.name = NameOf(*noted.image);
+      context_.graph.names.push_back(noted);
+    }
     // For the target, whatever platform this stage is for: as BuildKit does.
     add_input(ImageVertex(context_, name, context_.options.target_platform,
                           info_.display_name, "", from.range));
@@ -126,16 +169,17 @@ void StageEvaluator::Do(const dockerfile::Copy& copy) {
                                 copy.from->text));
       throw error;
     }
-    op.source = SourceFrom(*copy.from, true, inputs);
+    op.source = SourceFrom(*copy.from, true, "COPY --from", inputs);
   }
   for (const dockerfile::Word& word : copy.sources) {
-    const std::string text = Expand(word);
+    std::set<std::string> variables;
+    const std::string text = Expand(word, &variables);
     if (!IsHttpUrl(text) && !IsGitUrl(text)) {
       op.patterns.push_back({text, word.range});
       continue;
     }
     if (copy.is_add) {
-      op.remotes.push_back(MakeRemote(text, word.range, copy));
+      op.remotes.push_back(Remote(text, word, variables, copy));
       continue;
     }
     if (!IsHttpUrl(text) && !text.starts_with("git@")) {

@@ -121,7 +121,7 @@ RunMount StageEvaluator::MakeMount(const dockerfile::RawMount& raw,
       throw error;
     }
     if (word.text != "scratch") {
-      mount.from = SourceFrom(word, false, inputs);
+      mount.from = SourceFrom(word, false, "RUN --mount", inputs);
     }
   } else if (mount.spec.type == MountSpec::Type::kBind) {
     mount.from = FileSource{};

@@ -97,6 +97,11 @@ void TakeQuery(std::string_view query, GitSource& source) {
 
 }  // namespace
 
+bool IsFullCommit(std::string_view text) {
+  return (text.size() == 40 || text.size() == 64) &&
+         text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 bool IsGitUrl(std::string_view text) {
   const std::string_view path = text.substr(0, text.find_first_of("#?"));
   if (text.starts_with("git://") || text.starts_with("ssh://")) return true;

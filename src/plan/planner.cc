@@ -11,6 +11,7 @@
 #include "imgbuild/util/strings.h"
 
 #include "plan/eval.h"
+#include "plan/names.h"
 
 namespace imgbuild::plan {
 namespace {
@@ -85,11 +86,29 @@ void StartFromDirectory(PlanContext& context, const StageInfo& info,
        state.vertex});
 }
 
+void NoteBase(PlanContext& context, const StageInfo& info,
+              const oci::Platform& platform, const ImageName& image) {
+  const oci::Reference reference =
+      oci::Reference::Parse(image.reference).WithDefaultTag();
+  const auto& from = std::get<dockerfile::From>(info.stage->from.node);
+  ExternalName name;
+  name.image = reference;
+  name.name = NameOf(reference);
+  name.written = info.context ? image.reference : from.image.text;
+  name.range = from.image.range;
+  name.site = info.context ? "--build-context " + *info.context : "FROM";
+  name.stage = info.display_name;
+  name.platform = platform;
+  if (!info.context) name.args = context.globals.Origins(info.base_args);
+  context.graph.names.push_back(std::move(name));
+}
+
 void StartFromImage(PlanContext& context, const StageInfo& info,
                     const ImageName& name, StageState& state,
                     const std::string& prefix) {
   const auto& from = std::get<dockerfile::From>(info.stage->from.node);
   try {
+    if (name.layout.empty()) NoteBase(context, info, state.platform, name);
     state.vertex = ImageVertex(context, name, state.platform, info.display_name,
                                prefix, from.image.range);
   } catch (Error& error) {
@@ -196,6 +215,7 @@ StageState EvaluateStage(PlanContext& context, const StageInfo& info) {
     total += MakesStep(i) ? 1 : 0;
   }
   StageEvaluator evaluator(context, info, state, total);
+  evaluator.BeginTriggers();
   for (const dockerfile::Instruction& i : triggers) {
     try {
       evaluator.Evaluate(i);
@@ -205,6 +225,7 @@ StageState EvaluateStage(PlanContext& context, const StageInfo& info) {
       throw;
     }
   }
+  evaluator.EndTriggers();
   for (const dockerfile::Instruction& i : instructions) {
     evaluator.Evaluate(i);
   }
@@ -263,13 +284,6 @@ void RefuseUnkeptChecks(const dockerfile::Dockerfile& file,
     if (directive.name == "check")
       refuse(dockerfile::DirectiveValue(directive));
   }
-}
-
-std::string TargetStageName(const dockerfile::Dockerfile& file,
-                            const PlanOptions& options) {
-  if (!options.target.empty()) return options.target;
-  const auto& from = std::get<dockerfile::From>(file.stages.back().from.node);
-  return from.name ? from.name->text : "default";
 }
 
 }  // namespace
@@ -378,10 +392,12 @@ std::string StageEvaluator::NextPrefix() {
   return fmt::format("[{}{:>{}}/{}] ", stage, step_, total.size(), total);
 }
 
-std::string StageEvaluator::Expand(const dockerfile::Word& word) {
+std::string StageEvaluator::Expand(const dockerfile::Word& word,
+                                   std::set<std::string>* matched) {
   dockerfile::ExpandResult result =
       dockerfile::Expand(word, state_.env.AsLookup(), context_.file.escape);
   WarnUnmatched(result.unmatched, word.range);
+  if (matched != nullptr) *matched = std::move(result.matched);
   return std::move(result.text);
 }
 
@@ -458,15 +474,8 @@ BuildGraph Plan(const dockerfile::Dockerfile& file, const PlanOptions& options,
                       graph, {},      {},       {}};
 
   // Names that will be asked for, told early so that requests overlap.
-  for (const size_t index : stages.Reached()) {
-    const StageInfo& info = stages.at(index);
-    if (info.base_stage || ToLower(info.base) == "scratch") continue;
-    if (info.context) continue;
-    if (const auto reference = oci::Reference::TryParse(info.base)) {
-      resolver.Prefetch(reference->WithDefaultTag(),
-                        info.platform.value_or(options.target_platform));
-    }
-  }
+  for (const size_t index : stages.Reached()) PrefetchStage(context, index);
+  NoteFrontend(context);
 
   const StageState& target = EnsureStage(context, stages.target());
   graph.target = stages.at(stages.target()).name;

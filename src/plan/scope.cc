@@ -117,13 +117,29 @@ GlobalArgs::GlobalArgs(const dockerfile::Dockerfile& file,
       if (given != options.build_args.end()) {
         variables_.Set(name, given->second);
       } else if (declaration.value) {
-        variables_.Set(
-            name, dockerfile::Expand(*declaration.value, variables_.AsLookup(),
-                                     file.escape)
-                      .text);
+        const dockerfile::ExpandResult value = dockerfile::Expand(
+            *declaration.value, variables_.AsLookup(), file.escape);
+        variables_.Set(name, value.text);
+        made_of_[name] = value.matched;
       }
     }
   }
+}
+
+std::map<std::string, std::string> GlobalArgs::Origins(
+    const std::set<std::string>& names) const {
+  std::map<std::string, std::string> out;
+  std::vector<std::string> todo(names.begin(), names.end());
+  while (!todo.empty()) {
+    const std::string name = std::move(todo.back());
+    todo.pop_back();
+    const auto value = variables_.Find(name);
+    if (!value || !out.emplace(name, *value).second) continue;
+    const auto it = made_of_.find(name);
+    if (it == made_of_.end()) continue;
+    todo.insert(todo.end(), it->second.begin(), it->second.end());
+  }
+  return out;
 }
 
 bool GlobalArgs::Declared(std::string_view name) const {

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -51,10 +52,16 @@ class GlobalArgs {
   // What FROM lines and stage ARGs without a value see.
   const Variables& variables() const { return variables_; }
   bool Declared(std::string_view name) const;
+  // Those of `names` that are ARGs (platform ARGs too) and the ARGs that their
+  // values were made of, with their values.
+  std::map<std::string, std::string> Origins(
+      const std::set<std::string>& names) const;
 
  private:
   Variables variables_;
   std::vector<std::string> declared_;
+  // ARG -> what its default used.
+  std::map<std::string, std::set<std::string>> made_of_;
 };
 
 }  // namespace imgbuild::plan

@@ -118,6 +118,7 @@ void StageTable::EvaluateFrom(const dockerfile::Dockerfile& file,
       dockerfile::Expand(from.image, lookup, file.escape);
   if (Trim(image.text).empty()) throw BlankBase(from.image, file, image);
   info.base = image.text;
+  info.base_args = image.matched;
   const bool reserved = info.name == "scratch" || info.name == "context";
   if (!info.name.empty() && !reserved &&
       options.named_contexts.contains(info.name)) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,7 @@ struct StageInfo {
   std::string name;          // "" when unnamed
   std::string display_name;  // "builder", "stage-1", "" in a one-stage file
   std::string base;          // the evaluated image word
+  std::set<std::string> base_args;  // variables in it
   // Set when base is an earlier stage.
   std::optional<size_t> base_stage;
   std::optional<oci::Platform> platform;  // --platform

@@ -51,8 +51,8 @@ std::string AcceptManifests() {
   return out;
 }
 
-Error NotFound(const std::string& what, const Error& reason) {
-  Error error(ErrorCode::kRegistry, what + " not found: " + reason.message());
+NotFoundError NotFound(const std::string& what, const Error& reason) {
+  NotFoundError error(what + " not found: " + reason.message());
   if (!reason.hint().empty()) error.WithHint(reason.hint());
   return error;
 }
@@ -248,9 +248,9 @@ oci::Document ClientImpl::DocumentAt(const Endpoint& endpoint,
     if (!expected) continue;
     const auto actual = oci::Digest::OfBytes(reply.body, expected->algorithm());
     if (actual != *expected) {
-      throw Error(ErrorCode::kRegistry, what + ": the manifest's digest is " +
-                                            actual.ToString() + ", expected " +
-                                            expected->ToString());
+      throw WrongDigestError(what + ": the manifest's digest is " +
+                             actual.ToString() + ", expected " +
+                             expected->ToString());
     }
   }
   try {

@@ -99,7 +99,7 @@ class ClientImpl : public Client {
 // Both families always: some registries convert for clients that ask for less.
 std::string AcceptManifests();
 // `name` not found …: how a 404 is told.
-Error NotFound(const std::string& what, const Error& reason);
+NotFoundError NotFound(const std::string& what, const Error& reason);
 // Docker-Content-Digest, validated; throws when it is there and malformed.
 std::optional<oci::Digest> DigestHeader(const std::string& what,
                                         const Headers& headers);

@@ -201,7 +201,8 @@ plan::ResolvedImage Transfer::Impl::FromManifest(
                             document.digest,
                             manifest.config.digest,
                             oci::ParseImageConfig(*config),
-                            manifest.layers};
+                            manifest.layers,
+                            document.bytes.size()};
   if (image.config.diff_ids.size() != image.layers.size()) {
     throw Error(
         ErrorCode::kRegistry,

@@ -45,6 +45,9 @@ struct FetcherOptions {
 std::unique_ptr<Fetcher> NewFetcher(registry::HttpTransport& transport,
                                     FetcherOptions options = {});
 
+// Fetches nothing: everything throws Error(kPolicy) that names `reason`.
+std::unique_ptr<Fetcher> NewOfflineFetcher(const std::string& reason);
+
 }  // namespace imgbuild::build
 
 #endif  // IMGBUILD_BUILD_FETCHER_H_

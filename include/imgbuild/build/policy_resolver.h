@@ -21,10 +21,13 @@ class PolicyResolver : public plan::ImageResolver {
   // Throws Error(kPolicy) without a place; the planner adds it.
   plan::ResolvedImage Resolve(const oci::Reference& reference,
                               const oci::Platform& platform) override;
-  void Prefetch(const oci::Reference& reference,
-                const oci::Platform& platform) override;
   plan::ResolvedImage ResolveLayout(const std::string& layout,
                                     const oci::Platform& platform) override;
+  void Prefetch(const oci::Reference& reference,
+                const oci::Platform& platform) override;
+  std::string PinOf(const plan::ExternalName& name) override {
+    return next_.PinOf(name);
+  }
 
  private:
   oci::Reference Convert(const oci::Reference& reference) const;

@@ -26,6 +26,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "imgbuild/layer/entry.h"
 #include "imgbuild/layer/member_index.h"
@@ -39,6 +40,8 @@ namespace imgbuild::layer {
 inline constexpr int kLayerFormat = 1;
 inline constexpr int kGzipLevel = 3;
 inline constexpr int kZstdLevel = 3;
+// What makes the bytes of gzip layers: "libdeflate 1.14".
+std::string EncoderVersion();
 
 struct WrittenLayer {
   oci::DiffId diff_id;

@@ -15,6 +15,7 @@
 #include "imgbuild/dockerfile/mount.h"
 #include "imgbuild/oci/image_config.h"
 #include "imgbuild/oci/manifest.h"
+#include "imgbuild/plan/external_names.h"
 #include "imgbuild/plan/git_source.h"
 #include "imgbuild/plan/resolver.h"
 #include "imgbuild/util/source.h"
@@ -83,6 +84,9 @@ struct CopyOp {
     std::string url;
     std::optional<GitSource> git;  // set when it is one
     SourceRange range;
+    // What the bytes must be, "sha256:…", or the commit; "" for whatever comes.
+    // Kept out of the key, which has the contents anyway.
+    std::string pin;
   };
   bool is_add = false;
   FileSource source;
@@ -155,6 +159,8 @@ struct BuildGraph {
   std::vector<PlanWarning> warnings;
   // Names pinned on the way, in order of use.
   std::vector<ResolvedImage> images;
+  // Every place that names something outside, in order of evaluation.
+  std::vector<ExternalName> names;
   // Contexts that are read ("" is the main one).
   std::vector<std::string> contexts;
 };

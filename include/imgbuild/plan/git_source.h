@@ -21,6 +21,9 @@ struct GitSource {
 // Whether ADD takes the word for a repository rather than for a path or URL.
 bool IsGitUrl(std::string_view text);
 
+// 40 or 64 lower-case hexadecimal digits.
+bool IsFullCommit(std::string_view text);
+
 // REQUIRES: IsGitUrl(text). Throws Error(kDockerfile) without a place: unknown
 // or repeated query keys, a fragment beside a query's ref, a name that git
 // would take for an option.

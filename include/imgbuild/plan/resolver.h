@@ -3,6 +3,7 @@
 #ifndef IMGBUILD_PLAN_RESOLVER_H_
 #define IMGBUILD_PLAN_RESOLVER_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,8 @@
 
 namespace imgbuild::plan {
 
+struct ExternalName;
+
 // A base image, pinned: everything a plan needs of it.
 struct ResolvedImage {
   oci::Reference name;   // as evaluated from the Dockerfile
@@ -20,6 +23,7 @@ struct ResolvedImage {
   oci::Digest config_digest;
   oci::ImageConfig config;
   std::vector<oci::Descriptor> layers;  // same order as config.diff_ids
+  uint64_t manifest_size = 0;           // bytes
 };
 
 class ImageResolver {
@@ -36,6 +40,9 @@ class ImageResolver {
                                       const oci::Platform& platform);
   // Told early about names that will be asked for, to overlap the requests.
   virtual void Prefetch(const oci::Reference&, const oci::Platform&) {}
+  // ADD of a URL or a repository: the digest ("sha256:…") or the full commit
+  // that it is pinned to, "" when it is not. Throws as Resolve() does.
+  virtual std::string PinOf(const ExternalName&) { return ""; }
 };
 
 }  // namespace imgbuild::plan

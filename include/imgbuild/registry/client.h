@@ -19,6 +19,7 @@
 #include "imgbuild/registry/transport.h"
 #include "imgbuild/util/cancel.h"
 #include "imgbuild/util/clock.h"
+#include "imgbuild/util/error.h"
 #include "imgbuild/util/io.h"
 
 namespace imgbuild::registry {
@@ -37,6 +38,20 @@ struct ClientOptions {
   // credentials of a registry, beside the well-known pairs.
   std::vector<std::string> trusted_realms;
   std::function<void(const std::string&)> warn;  // Warning: headers, fall-backs
+};
+
+// The registry answered, and has no such manifest. (`lock verify` tells what is
+// gone from what could not be asked.)
+class NotFoundError : public Error {
+ public:
+  explicit NotFoundError(std::string message)
+      : Error(ErrorCode::kRegistry, std::move(message)) {}
+};
+// What came has another digest than was asked for or announced.
+class WrongDigestError : public Error {
+ public:
+  explicit WrongDigestError(std::string message)
+      : Error(ErrorCode::kRegistry, std::move(message)) {}
 };
 
 // A blob being received: Write() gets its bytes in order, each once, unless

@@ -1,0 +1,16 @@
+// `imgbuild lock` and what may follow it: `imgbuild lock WORD …`.
+#ifndef IMGBUILD_CLI_LOCK_COMMANDS_H_
+#define IMGBUILD_CLI_LOCK_COMMANDS_H_
+
+#include "cli/commands.h"
+
+namespace imgbuild::cli {
+
+int LockCheck(App& app, const Words& words);  // `lock --check`
+int LockVerify(App& app, const Words& words);
+int LockPrune(App& app, const Words& words);
+int LockAdd(App& app, const Words& words);
+
+}  // namespace imgbuild::cli
+
+#endif  // IMGBUILD_CLI_LOCK_COMMANDS_H_

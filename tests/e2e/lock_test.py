@@ -1,0 +1,346 @@
+"""Dockerfile.lock against a real registry: written, applied, checked."""
+
+import functools
+import http.server
+import io
+import json
+import re
+import tarfile
+import tempfile
+import threading
+import time
+import unittest
+
+import harness
+
+
+def with_file(name, text):
+    """The busybox root file system and one file more."""
+    data = io.BytesIO(harness.busybox_tar())
+    with tarfile.open(fileobj=data, mode="a",
+                      format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo(name)
+        info.mode, info.mtime, info.size = 0o644, harness.EPOCH, len(text)
+        tar.addfile(info, io.BytesIO(text))
+    return data.getvalue()
+
+
+class LockCase(harness.Case):
+    def push(self, name, text=b"one\n", config=None):
+        """NAME:1 is an image whose /version holds TEXT; its digest."""
+        with tempfile.TemporaryDirectory() as layout:
+            harness.write_layout(layout, with_file("version", text), config)
+            return self.registry.push(layout, name)
+
+    def all_requests(self):
+        """Method and path of every request but the ping, answered so far."""
+        time.sleep(0.2)  # the log is written after the answer
+        return [line for line in re.findall(
+            r'"((?:HEAD|GET|POST|PUT) /v2/[^ ]+) HTTP',
+            self.registry.log.read_text(errors="replace"))
+            if not line.endswith(" /v2/")]
+
+    def lock_text(self, name="Dockerfile.lock"):
+        return (self.context / name).read_text()
+
+    @property
+    def host(self):
+        return self.registry.address
+
+
+class LockTest(LockCase):
+    def test_moved_tag_keeps_the_old_base(self):
+        old = self.push("moving", b"old\n")
+        self.dockerfile(f"FROM {self.host}/moving:1\n"
+                        "RUN cp /version /got\nCMD [\"cat\", \"/got\"]\n")
+        made = self.imgbuild("lock")
+        self.assertIn("Dockerfile.lock: 1 name locked, 1 added", made.stdout)
+        text = self.lock_text()
+        self.assertIn(f'name = "{self.host}/moving:1"', text)
+        self.assertIn(f'digest = "{old}"', text)
+        self.assertIn('layer-format = 1', text)
+        new = self.push("moving", b"new\n")
+        self.assertNotEqual(old, new)
+
+        built = self.build("-t", "app:1")
+        self.assertIn("lock: 1/1 names pinned", built.stderr)
+        self.assertEqual(self.imgbuild("run", "app:1").stdout, "old\n")
+
+        # The tag alone, without the lock, is the new one.
+        without = self.build("--no-locked", "-t", "app:2")
+        self.assertNotIn("lock:", without.stderr)
+        self.assertEqual(self.imgbuild("run", "app:2").stdout, "new\n")
+
+        check = self.imgbuild("lock", "--check", status=6)
+        self.assertRegex(check.stdout,
+                         r"Dockerfile\.lock: 1 moved\n  moved  127\.0\.0\.1:\d+"
+                         r"/moving:1  sha256:[0-9a-f]{12} → "
+                         r"sha256:[0-9a-f]{12}  linux/amd64 changed")
+        self.assertEqual(self.lock_text(), text)
+        self.imgbuild("lock")  # keeps what it has
+        self.assertEqual(self.lock_text(), text)
+
+        dry = self.imgbuild("lock", "--update", "--dry-run")
+        self.assertIn("(not written)", dry.stdout)
+        self.assertEqual(self.lock_text(), text)
+        update = self.imgbuild("lock", "--update", f"{self.host}/moving")
+        self.assertIn("1 updated", update.stdout)
+        self.assertIn(f'digest = "{new}"', self.lock_text())
+        self.assertIn(f'previous = ["{old}"]', self.lock_text())
+        self.imgbuild("lock", "--check")
+        self.build("-t", "app:3")
+        self.assertEqual(self.imgbuild("run", "app:3").stdout, "new\n")
+
+    def test_locked_names_the_line_and_the_command(self):
+        self.push("one")
+        self.dockerfile(f"FROM {self.host}/one:1\n")
+        self.assert_error(
+            self.build("--locked", status=6),
+            "error: there is no Dockerfile.lock\n"
+            "   = hint: `imgbuild lock` makes it\n")
+        self.imgbuild("lock")
+        self.push("two")
+        self.dockerfile(f"FROM {self.host}/one:1 AS a\n"
+                        f"FROM {self.host}/two:1\nRUN touch /x\n")
+        expected = (
+            "error: REGISTRY/two:1 is not in Dockerfile.lock\n"
+            " --> Dockerfile:2:6\n  |\n2 | FROM REGISTRY/two:1\n"
+            f"  |      {'^' * (len(self.host) + 6)}\n"
+            "  = hint: `imgbuild lock add REGISTRY/two:1` adds it, `imgbuild "
+            "lock` everything that is missing\n")
+        result = self.build("--locked", status=6)
+        self.assert_error(result, expected)
+        self.assertNotIn("RUN touch", result.stderr.split("error:")[0])
+        # CI says --locked by itself, and --no-locked says no.
+        self.assert_error(self.build(status=6, env={"CI": "true"}), expected)
+        self.build("--no-locked", env={"CI": "true"})
+        # Without it the name is resolved, and said so.
+        self.assertIn("warning: REGISTRY/two:1 is not in Dockerfile.lock; "
+                      "`imgbuild lock` adds what is missing",
+                      self.build().stderr.replace(self.host, "REGISTRY"))
+        self.assertIn("two:1 is not in Dockerfile.lock",
+                      self.imgbuild("plan", "--locked", ".", status=6).stderr)
+        self.imgbuild("lock", "add", f"{self.host}/two:1")
+        self.build("--locked")
+
+    def test_platform_that_is_not_covered(self):
+        self.push("one")
+        self.dockerfile(f"FROM {self.host}/one:1\n")
+        self.imgbuild("lock")
+        result = self.build("--locked", "--platform=linux/arm64", status=6)
+        self.assertIn("is locked for linux/amd64, not for linux/arm64",
+                      result.error)
+        self.assertIn(" --> Dockerfile:1:6\n", result.error)
+
+    def test_frozen_makes_no_request(self):
+        self.push("one")
+        self.push("two", b"two\n")
+        self.dockerfile(f"FROM {self.host}/two:1 AS two\n"
+                        f"FROM {self.host}/one:1\nCOPY --from=two /version /2\n"
+                        "RUN cat /2\n")
+        self.imgbuild("lock")
+        result = self.build("--frozen", status=6)
+        self.assertIn("--frozen forbids the network", result.error)
+        self.build("--locked")
+        before = self.all_requests()
+        frozen = self.build("--frozen", "--no-cache", "-t", "app:1")
+        self.assertIn("lock: 2/2 names pinned", frozen.stderr)
+        self.assertEqual(self.all_requests()[len(before):], [])
+        # And where there is no registry at all.
+        moved = self.build("--locked", "-t", "app:2", env={
+            "http_proxy": "http://127.0.0.1:1"})
+        self.assertEqual(self.all_requests()[len(before):], [])
+        self.assertEqual(moved.digest, frozen.digest)
+
+    def test_every_kind_of_name(self):
+        directory = tempfile.mkdtemp(dir=self.dir)
+        with open(f"{directory}/file", "w", encoding="ascii") as file:
+            file.write("first\n")
+        handler = functools.partial(_Quiet, directory=directory)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        url = f"http://127.0.0.1:{server.server_port}/file"
+        self.push("hooked", config={
+            "OnBuild": [f"COPY --from={self.host}/dep:1 /version /dep"]})
+        self.push("dep", b"dep\n")
+        self.push("mounted", b"mounted\n")
+        self.dockerfile(
+            f"ARG NAME=hooked\nARG IMAGE={self.host}/$NAME:1\nFROM $IMAGE\n"
+            f"ADD {url} /file\n"
+            f"RUN --mount=from={self.host}/mounted:1,target=/m cat /m/version\n"
+            f"COPY --from=tools /version /tools\n"
+            "CMD [\"cat\", \"/file\"]\n")
+        context = f"tools=docker-image://{self.host}/base:1"
+        self.imgbuild("lock", "--build-context", context)
+        names = re.findall(r'^name = "(.*)"$', self.lock_text(), re.MULTILINE)
+        self.assertEqual(names, [f"{self.host}/{name}:1" for name in
+                                 ("base", "dep", "hooked", "mounted")] + [url])
+        self.assertIn(f'args = {{ IMAGE = "{self.host}/hooked:1", '
+                      'NAME = "hooked" }', self.lock_text())
+        self.dockerfile((self.context / "Dockerfile").read_text().replace(
+            "COPY --from=tools /version /tools\n", ""))
+        self.assertIn("lock: 4/4", self.build("--locked", "-t", "app:1").stderr)
+        # Another file at the same URL is an error, in a store that never had
+        # the first; what is cached is used as it is.
+        with open(f"{directory}/file", "w", encoding="ascii") as file:
+            file.write("second\n")
+        self.assertEqual(self.imgbuild("run", "app:1").stdout, "first\n")
+        other = {"IMGBUILD_ROOT": str(self.dir / "other")}
+        result = self.build("--locked", status=6, env=other)
+        self.assertIn(f"{url} is not what the lock says", result.error)
+        self.assertIn(" --> Dockerfile:4:5\n", result.error)
+        check = self.imgbuild("lock", "--check", "--format=json", status=6)
+        states = {f["name"]: f["state"]
+                  for f in json.loads(check.stdout)[0]["findings"]}
+        self.assertEqual(states[url], "moved")
+        self.assertEqual(states[f"{self.host}/dep:1"], "fresh")
+
+    def test_own_digest_and_conflict(self):
+        digest = self.push("one")
+        other = self.push("one", b"other\n")
+        self.dockerfile(f"FROM {self.host}/one:1\n")
+        self.imgbuild("lock")
+        self.dockerfile(f"FROM {self.host}/one:1@{digest}\n")
+        result = self.build(status=6)
+        self.assertIn(f"one:1 has the digest {digest} here and {other} in "
+                      "Dockerfile.lock", result.error)
+        self.assertIn("conflict", self.imgbuild("lock", "--check",
+                                                status=6).stdout)
+        self.imgbuild("lock", "--update")
+        self.build("--locked")
+        # A digest in the text needs no entry.
+        self.write("b/Dockerfile", f"FROM {self.host}/one@{digest}\n")
+        self.write("b/Dockerfile.lock", "version = 1\n")
+        self.imgbuild("build", "--locked", "b")
+
+    def test_variants(self):
+        self.push("one")
+        self.push("two")
+        self.dockerfile(f"ARG NAME=one\nFROM {self.host}/$NAME:1\n")
+        self.imgbuild("lock", "--variant", "second", "--build-arg", "NAME=two")
+        self.assertIn('[[variant]]\nname = "second"\nargs = { NAME = "two" }',
+                      self.lock_text())
+        self.assertIn('variants = ["second"]', self.lock_text())
+        self.build("--locked")
+        self.build("--locked", "--build-arg", "NAME=two")
+        self.build("--locked", "--build-arg", "NAME=base", status=6)
+        text = self.lock_text()
+        self.assertIn("(unchanged)", self.imgbuild("lock", "prune").stdout)
+        self.assertEqual(self.lock_text(), text)
+
+    def test_prune_and_unused(self):
+        self.push("one")
+        self.push("two")
+        self.dockerfile(f"FROM {self.host}/one:1\n")
+        self.imgbuild("lock")
+        self.dockerfile(f"FROM {self.host}/two:1\n")
+        made = self.imgbuild("lock").stdout
+        self.assertIn("unused", made)
+        self.assertIn("unused", self.imgbuild("lock", "--check").stdout)
+        self.imgbuild("lock", "prune")
+        self.assertNotIn("/one:1", self.lock_text())
+        self.assertIn("/two:1", self.lock_text())
+
+    def test_verify(self):
+        digest = self.push("verified")
+        self.dockerfile(f"FROM {self.host}/verified:1\n")
+        self.imgbuild("lock")
+        self.assertIn("verified for linux/amd64",
+                      self.imgbuild("lock", "verify").stdout)
+        path = self.registry.blob_path(digest)
+        with harness.damaged(path, lambda data: data + b" "):
+            result = self.imgbuild("lock", "verify", status=6)
+            self.assertIn("drift", result.stdout)
+        good = path.read_bytes()
+        path.unlink()
+        try:
+            result = self.imgbuild("lock", "verify", status=4)
+            self.assertIn("gone", result.stdout)
+            other = {"IMGBUILD_ROOT": str(self.dir / "other")}
+            lost = self.build("--locked", status=4, env=other)
+            self.assertIn(" --> Dockerfile.lock:", lost.error)
+            self.assertIn("the registry may have lost it", lost.error)
+        finally:
+            path.write_bytes(good)
+
+    def test_broken_locks(self):
+        digest = self.push("one")
+        self.dockerfile(f"FROM {self.host}/one:1\n")
+        self.imgbuild("lock")
+        text = self.lock_text()
+        lock = self.context / "Dockerfile.lock"
+        for damage, said in (
+                (lambda t: t.replace(digest, digest.upper().replace(
+                    "SHA256", "sha256")), "upper-case hex digits"),
+                (lambda t: t[:len(t) // 2], "cut off"),
+                (lambda t: "<<<<<<< HEAD\n" + t, "merge conflict markers"),
+                (lambda t: t.replace("version = 1", "version = 9"),
+                 "made by a newer imgbuild")):
+            lock.write_text(damage(text))
+            result = self.build(status=3)
+            self.assertIn(said, result.error)
+            self.assertIn(" --> Dockerfile.lock:", result.error)
+            self.imgbuild("lock", status=3)
+            self.assertEqual(lock.read_text(), damage(text))
+        # A platform's manifest that the digest does not lead to.
+        lock.write_text(re.sub(r'(?m)^config = "sha256:\w+"',
+                               f'config = "sha256:{"0" * 64}"', text))
+        result = self.build(status=6)
+        self.assertIn("the lock of", result.error)
+        self.assertIn(" --> Dockerfile.lock:", result.error)
+
+    def test_folders_and_shared_names(self):
+        self.push("one")
+        for i in range(5):
+            self.write(f"p{i}/Dockerfile", f"FROM {self.host}/one:1\n"
+                       f"COPY --from={self.host}/base:1 / /\n")
+        self.write(".git/Dockerfile", "FROM nothing.invalid/x\n")
+        before = len(self.all_requests())
+        made = self.imgbuild("lock")
+        self.assertEqual(made.stdout.count("2 names locked, 2 added"), 5)
+        tags = [r for r in self.all_requests()[before:]
+                if r.endswith("/manifests/1")]
+        self.assertEqual(sorted(tags), ["GET /v2/base/manifests/1",
+                                        "GET /v2/one/manifests/1"])
+        self.imgbuild("build", "--locked", "p3")
+        before = len(self.all_requests())
+        self.imgbuild("lock", "--check")
+        self.assertEqual(sorted(self.all_requests()[before:]),
+                         ["HEAD /v2/base/manifests/1",
+                          "HEAD /v2/one/manifests/1"])
+        with tempfile.TemporaryDirectory() as empty:
+            self.assertIn("there is no Dockerfile",
+                          self.imgbuild("lock", empty, status=2).error)
+
+    def test_one_that_fails_leaves_all(self):
+        self.push("one")
+        self.write("a/Dockerfile", f"FROM {self.host}/one:1\n")
+        self.write("b/Dockerfile", f"FROM {self.host}/missing:1\n")
+        result = self.imgbuild("lock", status=4)
+        self.assertIn(" --> b/Dockerfile:1:6\n", result.error)
+        self.assertFalse((self.context / "a/Dockerfile.lock").exists())
+
+    def test_same_lock_from_crlf_and_other_order(self):
+        self.push("one")
+        self.push("two")
+        lines = [f"FROM {self.host}/one:1 AS a\n", f"FROM {self.host}/two:1\n",
+                 f"COPY --from={self.host}/base:1 / /\n"]
+        self.dockerfile("".join(lines))
+        self.imgbuild("lock")
+        first = self.lock_text()
+        self.write("b/Dockerfile", "\r\n".join(
+            ["FROM scratch AS x", f"COPY --from={self.host}/base:1 / /",
+             f"FROM {self.host}/two:1 AS y", f"FROM {self.host}/one:1", ""]))
+        self.imgbuild("lock", "b")
+        self.assertEqual(self.lock_text("b/Dockerfile.lock"), first)
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+if __name__ == "__main__":
+    unittest.main()
