@@ -57,8 +57,7 @@ int Report(App& app, const LockFlags& flags,
     }
     findings.findings = Offline(file, used);
     for (lock::Finding& finding : probe(*file.lock, *table)) {
-      finding.range =
-          PlaceOf(used, finding.kind, finding.name, finding.range);
+      finding.range = PlaceOf(used, finding.kind, finding.name, finding.range);
       findings.findings.push_back(std::move(finding));
     }
     report.push_back(std::move(findings));

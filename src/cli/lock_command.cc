@@ -1,6 +1,4 @@
 // `imgbuild lock`: makes and renews locks; and which word after it leads where.
-#include "cli/lock_commands.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,6 +11,7 @@
 #include "imgbuild/util/strings.h"
 
 #include "cli/build_options.h"
+#include "cli/lock_commands.h"
 #include "cli/lock_files.h"
 #include "cli/lock_report.h"
 
@@ -79,8 +78,9 @@ build::LockOptions ToOptions(const MakeFlags& flags) {
   }
   if (flags.variant.empty() && !flags.build_args.empty()) {
     throw Error(ErrorCode::kUsage, "--build-arg needs --variant NAME")
-        .WithHint("the lock records the arguments under that name, and resolves "
-                  "the names for them from then on");
+        .WithHint(
+            "the lock records the arguments under that name, and resolves "
+            "the names for them from then on");
   }
   if (flags.variant == lock::kDefaultVariant) {
     throw Error(ErrorCode::kUsage, "a variant cannot be called default")
@@ -126,8 +126,7 @@ void Warn(const LockedFile& file, const std::vector<std::string>& warnings) {
 }
 
 std::vector<lock::Finding> Unused(const build::LockResult& made) {
-  std::vector<lock::Finding> out =
-      lock::CompareOffline(made.used, made.lock);
+  std::vector<lock::Finding> out = lock::CompareOffline(made.used, made.lock);
   std::erase_if(out, [](const lock::Finding& finding) {
     return finding.state != lock::State::kUnused;
   });
@@ -147,8 +146,8 @@ int MakeLocks(App& app, const std::vector<LockedFile>& files,
   std::vector<build::LockResult> made;
   for (const LockedFile& file : files) {
     app.cancel.Check();
-    made.push_back(build::MakeLock(file.parsed, file.LockOrEmpty(), options,
-                                   *table));
+    made.push_back(
+        build::MakeLock(file.parsed, file.LockOrEmpty(), options, *table));
   }
   std::vector<FileChanges> report;
   for (size_t i = 0; i < files.size(); ++i) {
@@ -172,8 +171,8 @@ void AddMakeFlags(Args& args, MakeFlags& flags) {
   args.Value("--variant", &flags.variant, "NAME",
              "lock for these --build-args too, from now on");
   args.List("--build-arg", &flags.build_args, "NAME=VALUE", "of the variant");
-  args.List("--build-context", &flags.build_contexts,
-            "NAME=docker-image://REF", "a named context, remembered");
+  args.List("--build-context", &flags.build_contexts, "NAME=docker-image://REF",
+            "a named context, remembered");
   args.Value("--source-date-epoch", &flags.source_date_epoch, "SECONDS",
              "the epoch of builds with this lock");
   args.Flag("--update", &flags.update,
@@ -220,8 +219,8 @@ int Make(App& app, const Words& words) {
   } else if (!flags.min_age.empty()) {
     throw Error(ErrorCode::kUsage, "--min-age goes with --update");
   }
-  const std::vector<LockedFile> files =
-      ReadLockedFiles(flags.common, paths, flags.dry_run ? Hold::kNo : Hold::kYes);
+  const std::vector<LockedFile> files = ReadLockedFiles(
+      flags.common, paths, flags.dry_run ? Hold::kNo : Hold::kYes);
   CheckNames(options.update, files);
   return MakeLocks(app, files, options, flags.dry_run, flags.common.format);
 }

@@ -21,8 +21,7 @@ constexpr size_t kMaxDockerfileBytes = 256u << 20;
 
 // A directory without a Dockerfile of its own is a repository of them.
 bool HasOwn(const std::string& path) {
-  const UniqueFd dir =
-      fs::OpenIfExists(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
+  const UniqueFd dir = fs::OpenIfExists(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
   if (!dir) return true;  // a file, or an error that is told later
   return fs::LstatIfExists(dir.get(), "Dockerfile") ||
          fs::LstatIfExists(dir.get(), "dockerfile");
@@ -50,8 +49,7 @@ std::vector<std::string> Find(const LockFlags& flags,
 void AddLockFileFlags(Args& args, LockFlags& flags) {
   args.List("-f,--file", &flags.files, "FILE",
             "a Dockerfile (default: PATH/Dockerfile); may repeat");
-  args.Flag("-r,--recursive", &flags.recursive,
-            "every Dockerfile below PATH");
+  args.Flag("-r,--recursive", &flags.recursive, "every Dockerfile below PATH");
   args.Value("--format", &flags.format, "FORMAT",
              "text, json, sarif or markdown");
 }
@@ -88,9 +86,9 @@ std::vector<LockedFile> ReadLockedFiles(const LockFlags& flags,
 const lock::Lockfile& RequireLock(const LockedFile& file) {
   if (file.lock) return *file.lock;
   throw Error(ErrorCode::kUsage, fmt::format("there is no {}", file.lock_path))
-      .WithHint(fmt::format("`imgbuild lock{}` makes it",
-                            file.path == "Dockerfile" ? ""
-                                                      : " -f " + file.path));
+      .WithHint(
+          fmt::format("`imgbuild lock{}` makes it",
+                      file.path == "Dockerfile" ? "" : " -f " + file.path));
 }
 
 bool WriteLock(const LockedFile& file, const lock::Lockfile& lock) {
@@ -104,9 +102,8 @@ bool WriteLock(const LockedFile& file, const lock::Lockfile& lock) {
 
 std::unique_ptr<build::NameTable> OpenNameTable(App& app) {
   app.registry_connections = build::NameTable::kParallel;
-  return std::make_unique<build::NameTable>(app.store(), app.client(),
-                                            app.transfer(), app.fetcher(),
-                                            app.cancel);
+  return std::make_unique<build::NameTable>(
+      app.store(), app.client(), app.transfer(), app.fetcher(), app.cancel);
 }
 
 std::vector<oci::Platform> ParsePlatforms(

@@ -32,7 +32,7 @@ void CheckFormat(const std::string& format,
                  const std::vector<std::string>& known);
 
 struct LockedFile {
-  std::string path;       // of the Dockerfile
+  std::string path;  // of the Dockerfile
   std::string lock_path;
   dockerfile::Dockerfile parsed;
   std::optional<lock::Lockfile> lock;

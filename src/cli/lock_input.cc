@@ -137,8 +137,8 @@ plan::BuildGraph PlanLocked(App& app, const dockerfile::Dockerfile& file,
     options.source_date_epoch = lock.lock->settings.source_date_epoch;
   }
   build::LockedResolver resolver(*lock.lock, lock.mode, lock.flags, registry);
-  plan::BuildGraph graph = PlanUnderPolicy(
-      flags, lock.dockerfile_path, file, options, resolver, &*lock.lock);
+  plan::BuildGraph graph = PlanUnderPolicy(flags, lock.dockerfile_path, file,
+                                           options, resolver, &*lock.lock);
   for (const std::string& warning : resolver.warnings()) {
     progress.Warning(warning);
   }

@@ -16,7 +16,7 @@ namespace imgbuild::cli {
 
 struct BuildLock {
   std::optional<lock::Lockfile> lock;
-  std::string path;  // where it is or would be
+  std::string path;             // where it is or would be
   std::string dockerfile_path;  // "" when it is no file of this machine
   build::LockMode mode = build::LockMode::kPrefer;
   std::string flags;  // of `imgbuild lock`, for messages: " -f app.Dockerfile"
@@ -30,8 +30,8 @@ BuildLock OpenLock(const BuildInput& input, const BuildFlags& flags);
 // Sets what --frozen forbids. Before anything of the app is used.
 void ApplyLockFlags(App& app, const BuildFlags& flags);
 
-// The plan under the policies, its names answered out of the lock. Tells how many were, and warns
-// about those that were not.
+// The plan under the policies, its names answered out of the lock. Tells how
+// many were, and warns about those that were not.
 plan::BuildGraph PlanLocked(App& app, const dockerfile::Dockerfile& file,
                             plan::PlanOptions options, const BuildLock& lock,
                             const BuildFlags& flags, ProgressSink& progress);

@@ -40,8 +40,8 @@ void DescribeMove(const lock::ImagePin& pin, const oci::Digest& now,
   std::string age;
   for (const auto& [platform, own] : pin.platforms) {
     try {
-      const plan::ResolvedImage image = table.Image(
-          pin.name.WithDigest(now), oci::Platform::Parse(platform));
+      const plan::ResolvedImage image =
+          table.Image(pin.name.WithDigest(now), oci::Platform::Parse(platform));
       if (image.manifest == own.manifest) {
         finding.unchanged_platforms.push_back(platform);
       } else {
@@ -103,8 +103,8 @@ Finding ProbeImage(const lock::ImagePin& pin, build::NameTable& table,
 
 Finding ProbeUrl(const lock::UrlPin& pin, build::NameTable& table,
                  State other) {
-  Finding finding = Start(lock::Kind::kUrl, pin.name, pin.checksum.ToString(),
-                          pin.range);
+  Finding finding =
+      Start(lock::Kind::kUrl, pin.name, pin.checksum.ToString(), pin.range);
   try {
     const build::UrlContent now = table.AskUrl(pin.name);
     finding.after = now.checksum.ToString();
@@ -122,8 +122,7 @@ Finding ProbeUrl(const lock::UrlPin& pin, build::NameTable& table,
 }
 
 Finding ProbeGit(const lock::GitPin& pin, build::NameTable& table) {
-  Finding finding =
-      Start(lock::Kind::kGit, pin.name, pin.commit, pin.range);
+  Finding finding = Start(lock::Kind::kGit, pin.name, pin.commit, pin.range);
   try {
     plan::GitSource source;
     const size_t hash = pin.name.find('#');
@@ -157,8 +156,8 @@ Finding ProbeFrontend(const lock::FrontendPin& pin, build::NameTable& table) {
 
 // Everything of one platform, from the registry, hashed by the client.
 void VerifyPlatform(App& app, const lock::ImagePin& pin,
-                    const std::string& platform,
-                    const lock::PlatformPin& own, const oci::Document& top) {
+                    const std::string& platform, const lock::PlatformPin& own,
+                    const oci::Document& top) {
   const oci::Repository& repository = pin.name.repository();
   const auto drift = [&](const std::string& why) {
     return registry::WrongDigestError(platform + ": " + why);

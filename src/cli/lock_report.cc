@@ -97,10 +97,9 @@ std::string ChangesAsText(const std::vector<FileChanges>& files) {
   for (const FileChanges& file : files) {
     std::vector<std::vector<std::string>> rows;
     for (const Change& change : file.changes) {
-      rows.push_back({std::string(Word(change.what)),
-                      ShownName(change.kind, change.name),
-                      Digests(change.before, change.after),
-                      PlatformNote(change)});
+      rows.push_back(
+          {std::string(Word(change.what)), ShownName(change.kind, change.name),
+           Digests(change.before, change.after), PlatformNote(change)});
     }
     for (const Finding& unused : file.unused) {
       rows.push_back({"unused", ShownName(unused.kind, unused.name),
@@ -242,11 +241,10 @@ std::string FindingsAsMarkdown(const std::vector<FileFindings>& files) {
       const auto code = [](const std::string& text) {
         return text.empty() ? "" : "`" + ShownDigest(text) + "`";
       };
-      out += fmt::format("| {} | `{}` | {} | {} | {} |\n",
-                         lock::ToString(finding.state),
-                         Cell(ShownName(finding.kind, finding.name)),
-                         code(finding.before), code(finding.after),
-                         Cell(finding.message));
+      out += fmt::format(
+          "| {} | `{}` | {} | {} | {} |\n", lock::ToString(finding.state),
+          Cell(ShownName(finding.kind, finding.name)), code(finding.before),
+          code(finding.after), Cell(finding.message));
     }
     out += "\n";
   }
@@ -278,7 +276,7 @@ std::string FindingsAsSarif(const std::vector<FileFindings>& files) {
       if (!IsProblem(finding.state)) continue;
       SarifResult result;
       result.rule_id = fmt::format("lock-{}", lock::ToString(finding.state));
-      result.level = finding.state == State::kUnused ? SarifLevel::kNote
+      result.level = finding.state == State::kUnused  ? SarifLevel::kNote
                      : finding.state == State::kMoved ? SarifLevel::kWarning
                                                       : SarifLevel::kError;
       result.message = finding.message.empty()
