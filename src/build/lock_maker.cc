@@ -89,6 +89,11 @@ class MakingResolver : public plan::ImageResolver {
   NamedDocument Decide(const oci::Reference& reference,
                        const oci::Platform& platform) {
     const lock::ImagePin* pin = current_.FindImage(reference);
+    const auto chosen = options_.choose.find(lock::KeyOf(reference).ToString());
+    if (chosen != options_.choose.end()) {
+      return table_.Ask(
+          reference.WithDigest(oci::Digest::Parse(chosen->second)));
+    }
     if (reference.digest()) {
       if (pin != nullptr && pin->digest != *reference.digest() &&
           !Updates(*pin) && options_.refuse_conflicts) {

@@ -79,9 +79,8 @@ transfer::Transfer& App::transfer() {
 build::Fetcher& App::fetcher() {
   if (!fetcher_) {
     client();  // makes the transport
-    fetcher_ = offline.empty()
-                   ? build::NewFetcher(*transport_, fetcher_options)
-                   : build::NewOfflineFetcher(offline);
+    fetcher_ = offline.empty() ? build::NewFetcher(*transport_, fetcher_options)
+                               : build::NewOfflineFetcher(offline);
   }
   return *fetcher_;
 }

@@ -133,6 +133,29 @@ std::vector<lock::Finding> Unused(const build::LockResult& made) {
   return out;
 }
 
+// `lock add NAME`: a name that no Dockerfile here has would add nothing.
+void CheckOnly(const std::vector<std::string>& names,
+               const std::vector<build::LockResult>& made) {
+  for (const std::string& name : names) {
+    std::vector<std::string> known;
+    bool found = false;
+    for (const build::LockResult& result : made) {
+      for (const lock::UsedName& used : result.used) {
+        found = found || lock::MatchesName(name, used.kind, used.name);
+        known.push_back(ShownName(used.kind, used.name));
+      }
+    }
+    if (found) continue;
+    Error error(ErrorCode::kUsage,
+                fmt::format("no Dockerfile here names {}", Quoted(name)));
+    const auto near = Suggest(name, known);
+    throw error.WithHint(
+        near ? fmt::format("did you mean {}?", *near)
+             : "a name that a --build-arg makes is locked with `imgbuild lock "
+               "--variant NAME --build-arg …`");
+  }
+}
+
 // All are resolved before the first is written: one that fails leaves all of
 // them as they were.
 int MakeLocks(App& app, const std::vector<LockedFile>& files,
@@ -149,6 +172,7 @@ int MakeLocks(App& app, const std::vector<LockedFile>& files,
     made.push_back(
         build::MakeLock(file.parsed, file.LockOrEmpty(), options, *table));
   }
+  CheckOnly(options.only, made);
   std::vector<FileChanges> report;
   for (size_t i = 0; i < files.size(); ++i) {
     Warn(files[i], made[i].warnings);
@@ -190,7 +214,9 @@ int Make(App& app, const Words& words) {
   Args args("lock [OPTIONS] [PATH…] | lock --update [NAME…] | lock COMMAND …",
             "Write down what the names in Dockerfiles stand for, in "
             "Dockerfile.lock beside each. Builds apply it.\n\nCommands: add, "
-            "prune, verify. Exit status of --check and verify: 0 "
+            "diff, export, fetch, prune, rollback, verify. Exit status of "
+            "--check and "
+            "verify: 0 "
             "fresh or unused; 6 moved, stale, conflict or drift; 4 gone; 3 the "
             "lock is broken.");
   AddMakeFlags(args, flags);
@@ -229,6 +255,10 @@ const std::vector<Command>& LockCommands() {
   static const std::vector<Command> commands = {
       {"", "add", LockAdd, "lock a name that is missing"},
       {"", "prune", LockPrune, "drop entries that nothing names"},
+      {"", "diff", LockDiff, "tell what an update brings"},
+      {"", "export", LockExportCommand, "write it for other builders"},
+      {"", "fetch", LockFetch, "bring all of it into the store"},
+      {"", "rollback", LockRollback, "go back to the digest before"},
       {"", "verify", LockVerify, "prove every digest at its registry"},
   };
   return commands;

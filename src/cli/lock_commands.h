@@ -9,6 +9,9 @@ namespace imgbuild::cli {
 int LockCheck(App& app, const Words& words);  // `lock --check`
 int LockVerify(App& app, const Words& words);
 int LockPrune(App& app, const Words& words);
+int LockDiff(App& app, const Words& words);
+int LockFetch(App& app, const Words& words);
+int LockRollback(App& app, const Words& words);
 int LockAdd(App& app, const Words& words);
 
 }  // namespace imgbuild::cli

@@ -27,6 +27,8 @@ struct LockOptions {
   // update_all.
   bool update_all = false;
   std::vector<std::string> update;
+  // Digests to lock, by the name of the entry: a roll-back.
+  std::map<std::string, std::string> choose;
   // Only entries that match these are written; empty is all.
   std::vector<std::string> only;
   // False: a digest in the Dockerfile that differs from the lock's is no error
