@@ -121,11 +121,14 @@ const char* Past(PinMode mode) {
                                     : "unpinned";
 }
 
-void PrintJson(const std::vector<OneFile>& files, PinMode mode) {
+// `checked`: nothing was done, it is only what would be.
+void PrintJson(const std::vector<OneFile>& files, PinMode mode, bool checked) {
   Json out = Json::array();
   for (const OneFile& file : files) {
     for (const PinChange& change : file.plan.changes) {
-      out.push_back(ToJson(change, Past(mode)));
+      out.push_back(ToJson(change, !checked                ? Past(mode)
+                                   : change.before.empty() ? "not pinned"
+                                                           : "outdated"));
     }
     for (const PinChange& change : file.plan.kept) {
       out.push_back(ToJson(change, "kept"));
@@ -192,7 +195,8 @@ int Perform(const PinFlags& flags, const std::vector<OneFile>& files,
     }
   }
   if (!flags.dry_run) {
-    flags.format == "json" ? PrintJson(files, mode) : PrintPlain(files, mode);
+    flags.format == "json" ? PrintJson(files, mode, false)
+                           : PrintPlain(files, mode);
   }
   return Refusals(files);
 }
@@ -217,7 +221,7 @@ int Check(const PinFlags& flags, const std::vector<OneFile>& files,
       std::fputs(error.Render().c_str(), stderr);
     }
   }
-  if (flags.format == "json") PrintJson(files, mode);
+  if (flags.format == "json") PrintJson(files, mode, true);
   const int status = Refusals(files);
   return status != 0 ? status
                      : (wrong > 0 ? static_cast<int>(ErrorCode::kPolicy) : 0);

@@ -213,6 +213,13 @@ class Pin(harness.Case):
         self.assertEqual([(row["what"], row["line"]) for row in rows],
                          [("pinned", 2), ("refused", 3)])
 
+    def test_check_as_json(self):
+        self.write_bytes("Dockerfile", "FROM BASE:1\n")
+        rows = json.loads(self.pin("--check", "--format", "json",
+                                   status=6).stdout)
+        self.assertEqual([(row["what"], row["name"]) for row in rows],
+                         [("not pinned", f"{self.name}:1")])
+
     def test_usage(self):
         for words, text in (
                 ((), "there is no Dockerfile in \".\""),
