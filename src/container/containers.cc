@@ -260,10 +260,18 @@ exec::Running Containers::RequireRunning(const Container& container,
 
 void Containers::Kill(const Container& container, int signal) {
   const exec::Running running = RequireRunning(container);
-  if (signal == SIGKILL && container.status.state == State::kPaused) {
-    SetPaused(container, false);
+  if (signal == SIGKILL) {
+    // Nothing starts it again, and it has ended when this returns.
+    ReplaceFile(Directory(container.record.id), kStopFile, "");
+    if (container.status.state == State::kPaused) SetPaused(container, false);
   }
   if (!running.Signal(signal)) throw NotRunning(container.record.id);
+  if (signal != SIGKILL) return;
+  const auto deadline = std::chrono::steady_clock::now() + kLockTimeout;
+  while (store_.containers().IsLocked(container.record.id) &&
+         std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(kPoll);
+  }
 }
 
 void Containers::Stop(const Container& container, std::optional<int> signal,

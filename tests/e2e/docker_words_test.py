@@ -41,7 +41,10 @@ def ours(line):
                   line)
     line = re.sub(r"(failed to create task .*?|OCI runtime exec failed: .*?)"
                   r'(exec: ")', r"\2", line)
-    return re.sub(r"^! exec: ", "! error: exec: ", line)
+    line = re.sub(r'strconv.Atoi: parsing ".*": invalid syntax',
+                  "it is a number", line)
+    # Of exec, docker has these words on standard output.
+    return re.sub(r'^(! )?(exec: ".*": )', r"! error: \2", line)
 
 
 def is_repetition(line):
