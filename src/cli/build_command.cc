@@ -11,9 +11,12 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/build_input.h"
+#include "cli/check.h"
 #include "cli/commands.h"
 #include "cli/include_files.h"
+#include "cli/lint_report.h"
 #include "cli/lock_input.h"
+#include "cli/policed_plan.h"
 #include "cli/progress.h"
 
 namespace imgbuild::cli {
@@ -21,15 +24,60 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-void ShowWarnings(const plan::BuildGraph& graph,
-                  const dockerfile::Dockerfile& file, ProgressSink& progress) {
-  const auto show = [&](const std::string& rule, const std::string& message,
-                        const SourceRange& range) {
-    progress.Warning(fmt::format("{}: {}{}", rule, message,
-                                 range ? " (" + range.ToString() + ")" : ""));
-  };
-  for (const auto& w : file.warnings) show(w.rule, w.message, w.range);
-  for (const auto& w : graph.warnings) show(w.rule, w.message, w.range);
+// Findings are told at the end, where they are seen; programs that read the
+// events get them as such.
+void ShowWarnings(const BuildFlags& flags, const plan::BuildGraph& graph,
+                  const std::vector<dockerfile::Finding>& findings,
+                  ProgressSink& progress) {
+  for (const plan::PlanWarning& warning : graph.warnings) {
+    progress.Warning(fmt::format(
+        "{}: {}{}", warning.rule, warning.message,
+        warning.range ? " (" + warning.range.ToString() + ")" : ""));
+  }
+  if (flags.progress != "rawjson" || flags.quiet) return;
+  for (const dockerfile::Finding& finding : findings) {
+    progress.Warning(OneLine(finding));
+  }
+}
+
+void ShowSummary(const BuildFlags& flags,
+                 const std::vector<dockerfile::Finding>& findings) {
+  if (flags.quiet || flags.progress == "quiet" || flags.progress == "none" ||
+      flags.progress == "rawjson") {
+    return;
+  }
+  std::fputs(BuildSummary(findings, ::isatty(2) != 0).c_str(), stderr);
+}
+
+// `--call check,format=json`, `--check`: the format, when nothing is to be
+// built.
+std::optional<ReportFormat> AsksForCheck(const BuildFlags& flags) {
+  const std::vector<std::string> parts = Split(flags.call, ',');
+  std::string method = parts[0];
+  std::string format = "text";
+  for (size_t i = 1; i < parts.size(); ++i) {
+    if (!parts[i].starts_with("format=")) {
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("invalid --call: unknown {}", Quoted(parts[i])))
+          .WithHint("the form is METHOD or METHOD,format=FORMAT");
+    }
+    format = parts[i].substr(7);
+  }
+  if (method == "lint") method = "check";  // what buildx called it first
+  if (method != "build" && method != "check") {
+    Error error(ErrorCode::kUsage,
+                fmt::format("unknown --call {}", Quoted(method)));
+    const auto near = Suggest(method, {"build", "check"});
+    throw error.WithHint(near ? fmt::format("did you mean {}?", *near)
+                              : "the methods are build and check");
+  }
+  if (method == "build" && !flags.check) {
+    if (parts.size() > 1) {
+      throw Error(ErrorCode::kUsage, "--call build takes no format");
+    }
+    return std::nullopt;
+  }
+  return ParseReportFormat(format);
 }
 
 // The same keys as `docker buildx build --metadata-file`.
@@ -101,10 +149,12 @@ Outputs ReadOutputs(const BuildFlags& flags) {
   return outputs;
 }
 
+// `findings`: what the checks found, once that is known.
 build::BuildResult Build(App& app, const BuildFlags& flags,
-                         const Outputs& outputs, ProgressSink& progress) {
+                         const Outputs& outputs, ProgressSink& progress,
+                         std::vector<dockerfile::Finding>& findings) {
   // Everything that can be refused is refused before anything is fetched.
-  const plan::PlanOptions options = ToPlanOptions(flags);
+  plan::PlanOptions options = ToPlanOptions(flags);
   const auto secrets = ParseSecrets(flags);
   const unsigned jobs = ParseJobs(flags);
   const exec::ResourceLimits limits = ParseLimits(flags);
@@ -114,12 +164,16 @@ build::BuildResult Build(App& app, const BuildFlags& flags,
   // What is fetched from here on cannot be swept away.
   const auto lease = app.store().Hold();
   const BuildInput input = ReadInput(app, flags, progress);
+  options.hidden_by_ignore_file = IgnoreProbe(input);
   const dockerfile::Dockerfile file = ParseDockerfile(input);
+  const dockerfile::CheckOptions checks = CheckOptionsOf(file, options);
 
   const BuildLock lock = OpenLock(input, flags);
   const plan::BuildGraph graph =
       PlanLocked(app, file, options, lock, flags, progress);
-  ShowWarnings(graph, file, progress);
+  findings = BuildFindings(file, checks, graph);
+  ShowWarnings(flags, graph, findings, progress);
+  FailOnFindings(checks, findings);
 
   const OpenedContexts contexts(app, input, options.named_contexts,
                                 graph.contexts, progress);
@@ -157,6 +211,9 @@ int BuildCommand(App& app, const Words& words) {
   AddBuildFlags(args, flags);
   AddGlobalFlags(args, app.options);
   if (!args.Parse(words)) return 0;
+  if (const auto format = AsksForCheck(flags)) {
+    return RunCheck(app, flags, *format, false);
+  }
 
   const Outputs outputs = ReadOutputs(flags);
   RequireRoot();
@@ -167,10 +224,12 @@ int BuildCommand(App& app, const Words& words) {
   app.transfer_options.warn = [&](const std::string& text) {
     progress->sink().Warning(text);
   };
+  std::vector<dockerfile::Finding> findings;
   try {
     const build::BuildResult result =
-        Build(app, flags, outputs, progress->sink());
+        Build(app, flags, outputs, progress->sink(), findings);
     progress->Close();
+    ShowSummary(flags, findings);
     WriteResultFiles(flags, result, outputs.tags);
     if (outputs.stdout_taken) return 0;
     if (flags.quiet) {
@@ -183,6 +242,7 @@ int BuildCommand(App& app, const Words& words) {
   } catch (Error&) {
     progress->Close();
     std::fputs(progress->FailureBlock().c_str(), stderr);
+    ShowSummary(flags, findings);
     throw;
   }
 }
@@ -202,13 +262,15 @@ int PlanCommand(App& app, const Words& words) {
         .WithHint("the formats are text, json and dot");
   }
   ApplyLockFlags(app, flags);
-  const plan::PlanOptions options = ToPlanOptions(flags);
+  plan::PlanOptions options = ToPlanOptions(flags);
   NullProgress progress;
   const BuildInput input = ReadInput(app, flags, progress);
+  options.hidden_by_ignore_file = IgnoreProbe(input);
   const dockerfile::Dockerfile file = ParseDockerfile(input);
   const BuildLock lock = OpenLock(input, flags);
-  const plan::BuildGraph graph =
+  plan::BuildGraph graph =
       PlanLocked(app, file, options, lock, flags, progress);
+  graph.findings = BuildFindings(file, CheckOptionsOf(file, options), graph);
   const std::string text = flags.format == "json"  ? plan::ToJson(graph)
                            : flags.format == "dot" ? plan::ToDot(graph)
                                                    : plan::ToText(graph);

@@ -163,6 +163,9 @@ void AddBuildFlags(Args& args, BuildFlags& f) {
   args.List("--resource", &f.resources, "KEY=VALUE",
             "memory, memory-swap, cpu-period, cpu-quota: as the flags");
   args.Value("-j,--jobs", &f.jobs, "N", "steps that run at once");
+  args.Flag("--check", &f.check, "check the Dockerfile, build nothing");
+  args.Value("--call", &f.call, "METHOD[,format=FORMAT]",
+             "build or check (default: build)");
 }
 
 plan::PlanOptions ToPlanOptions(const BuildFlags& flags) {

@@ -34,6 +34,8 @@ struct BuildFlags {
   std::string metadata_file;
   std::vector<std::string> outputs;
   bool quiet = false;
+  bool check = false;
+  std::string call = "build";
   std::vector<std::string> labels;
   std::vector<std::string> secrets;
   std::vector<std::string> ssh;

@@ -70,6 +70,7 @@ const std::vector<Command>& Commands() {
        "show what a build would do, and its cache keys"},
       {kBuild, "lock", LockCommand,
        "write down what the names in a Dockerfile stand for"},
+      {kBuild, "check", CheckCommand, "find what is unwise in a Dockerfile"},
       {kBuild, "pin", PinCommand, "write digests into the Dockerfile"},
       {kBuild, "unpin", UnpinCommand, "take them out again"},
       {kBuild, "context", ContextCommand,

@@ -17,6 +17,7 @@ int BuildCommand(App& app, const Words& words);
 int ContextCommand(App& app, const Words& words);
 int PlanCommand(App& app, const Words& words);
 int LockCommand(App& app, const Words& words);
+int CheckCommand(App& app, const Words& words);
 int PinCommand(App& app, const Words& words);
 int UnpinCommand(App& app, const Words& words);
 int LockExportCommand(App& app, const Words& words);

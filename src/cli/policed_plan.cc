@@ -18,7 +18,6 @@
 #include "cli/text_file.h"
 
 namespace imgbuild::cli {
-namespace {
 
 std::optional<lock::SourcePolicy> LoadSourcePolicy(const BuildFlags& flags) {
   std::string path = flags.source_policy;
@@ -30,6 +29,8 @@ std::optional<lock::SourcePolicy> LoadSourcePolicy(const BuildFlags& flags) {
   return lock::SourcePolicy::Parse(
       ReadTextFile(path, lock::kMaxSourcePolicyBytes, "source policy"));
 }
+
+namespace {
 
 // imgbuild.toml beside the Dockerfile.
 std::optional<lock::Policy> LoadPolicyFile(const std::string& dockerfile_path) {

@@ -2,19 +2,25 @@
 #ifndef IMGBUILD_CLI_POLICED_PLAN_H_
 #define IMGBUILD_CLI_POLICED_PLAN_H_
 
+#include <optional>
 #include <string>
 
 #include "imgbuild/dockerfile/ast.h"
 #include "imgbuild/lock/lockfile.h"
 #include "imgbuild/lock/policy.h"
+#include "imgbuild/lock/source_policy.h"
 #include "imgbuild/plan/planner.h"
 
 #include "cli/build_options.h"
 
 namespace imgbuild::cli {
 
-// plan::Plan() through the source policy of --source-policy or, without it, of
-// $EXPERIMENTAL_BUILDKIT_SOURCE_POLICY (the file's name); then what [policy] of
+// Of --source-policy or, without it, of $EXPERIMENTAL_BUILDKIT_SOURCE_POLICY
+// (the file's name); nullopt without either. Throws Error(kDockerfile) at the
+// place that is wrong.
+std::optional<lock::SourcePolicy> LoadSourcePolicy(const BuildFlags& flags);
+
+// plan::Plan() through the source policy of the flags; then what [policy] of
 // the lock and of imgbuild.toml beside the Dockerfile say of it
 // (EnforcePolicies). Throws Error(kPolicy) at the word of the Dockerfile,
 // Error(kDockerfile) at the place in the policy that is wrong.

@@ -38,12 +38,12 @@ void Place(Instruction instruction, Dockerfile* out) {
       .WithHint("only ARG may stand there");
 }
 
+// Told at the instruction's last line, where BuildKit tells it.
 void Warn(const LogicalLine& line, Dockerfile* out) {
   if (!line.blank_line()) return;
-  out->warnings.push_back(
-      {"NoEmptyContinuation",
-       "blank line inside a continued instruction: it will become an error",
-       *line.blank_line()});
+  const SourcePos end = line.WholeRange().end();
+  out->warnings.push_back({"NoEmptyContinuation", "Empty continuation line",
+                           SourceRange(line.file(), {end.line, 1}, end)});
 }
 
 // Reads files into `out`: the Dockerfile, and what it includes.

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "plan/lint_findings.h"
 #include "plan/stages.h"
 #include "plan/step_list.h"
 
@@ -31,6 +32,10 @@ struct StageState {
   int64_t epoch = kDefaultEpoch;
   oci::Platform platform;
   bool cmd_set = false;  // by this stage: ENTRYPOINT then keeps it
+  // A WORKDIR of this file was met, in this stage or below it.
+  bool workdir_set = false;
+  // The config below is made up, because the base image could not be had.
+  bool base_unknown = false;
 };
 
 // Everything a plan in the making shares.
@@ -45,6 +50,7 @@ struct PlanContext {
   std::map<std::string, VertexIndex> images;  // by manifest digest
   // Being evaluated now: a context that is a stage may lead back to them.
   std::set<size_t> evaluating;
+  LintSession* lint = nullptr;  // set when nothing will be built
 };
 
 // Evaluates instructions against one state. Lives for one stage.
@@ -57,6 +63,8 @@ class StageEvaluator {
   // What follows are triggers of the base.
   void BeginTriggers() { triggers_ = true; }
   void EndTriggers() { triggers_ = false; }
+  // One that the base image brought along; findings stand at the FROM line.
+  void EvaluateTrigger(const dockerfile::Instruction& instruction);
   // "[builder 1/4] ": numbers the next step.
   std::string NextPrefix();
 
@@ -84,6 +92,9 @@ class StageEvaluator {
   bool TakeBack(dockerfile::Reset::What what, const std::string& name,
                 const SourceRange& range);
   void TakeAllBack(dockerfile::Reset::What what);
+  void Visit(const dockerfile::Instruction& instruction);
+  // By an ARG of this stage or of one it stands on, with or without a value.
+  bool IsDeclared(const std::string& name) const;
   // `matched`, if given, gets the variables in the word.
   std::string Expand(const dockerfile::Word& word,
                      std::set<std::string>* matched = nullptr);
@@ -92,9 +103,12 @@ class StageEvaluator {
   // The argv of a shell- or exec-form command under the current SHELL.
   std::vector<std::string> Argv(const dockerfile::Command& command) const;
   std::vector<std::string> WithShell(const std::string& text) const;
+  bool ShellSet() const;  // SHELL, here or in the base
   // "|2 A=1 B=2 /bin/sh -c …".
   std::string HistoryOfRun(const std::vector<std::string>& args) const;
 
+  void LintSource(const std::string& source, bool is_add,
+                  const SourceRange& range);
   // A stage, a named context or an image that a flag names.
   FileSource SourceFrom(const dockerfile::Word& from, bool allow_index,
                         const std::string& site,
@@ -124,8 +138,7 @@ class StageEvaluator {
   size_t step_ = 0;
   bool triggers_ = false;
   const dockerfile::Instruction* instruction_ = nullptr;
-  // Declared in this stage, with or without a value: not "undefined".
-  std::set<std::string> declared_args_;
+  StageLinter linter_;
 };
 
 // The state of a stage after its last instruction; evaluates it if need be.
@@ -150,6 +163,18 @@ const StageState& EnsureStageNamed(PlanContext& context,
                                    const SourceRange& range);
 // The canonical text of an image's name (ExternalName::name).
 std::string NameOf(const oci::Reference& reference);
+// What the resolver says; under a lint a made-up image in place of one that
+// cannot be had.
+ResolvedImage ResolveImage(PlanContext& context,
+                           const oci::Reference& reference,
+                           const oci::Platform& platform);
+bool IsUnresolved(const PlanContext& context, const oci::Reference& reference);
+// Is the base for the platform that the stage is for?
+void LintBasePlatform(PlanContext& context, const StageInfo& info,
+                      const oci::Platform& wanted, const oci::Platform& got);
+// Under a lint: is the name pinned, by itself or by the lock?
+void LintPin(PlanContext& context, const oci::Reference& reference,
+             const SourceRange& instruction, const SourceRange& focus);
 
 // The instruction in one line, for people.
 std::string StepText(const dockerfile::Instruction& instruction);

@@ -132,6 +132,10 @@ FileSource StageEvaluator::SourceFrom(const dockerfile::Word& from,
     noted.written = named.value;
   }
   try {
+    if (name.reference == from.text) {
+      LintPin(context_, oci::Reference::Parse(from.text).WithDefaultTag(),
+              instruction_->range, from.range);
+    }
     if (name.layout.empty()) {
       noted.image = oci::Reference::Parse(name.reference).WithDefaultTag();
       noted.name = NameOf(*noted.image);
@@ -148,6 +152,17 @@ FileSource StageEvaluator::SourceFrom(const dockerfile::Word& from,
     throw;
   }
   return source;
+}
+
+void StageEvaluator::LintSource(const std::string& source, bool is_add,
+                                const SourceRange& range) {
+  const auto& hidden = context_.options.hidden_by_ignore_file;
+  if (!hidden) return;
+  // "./a", "/a" and "b/../a" are all the file a of the context.
+  const std::string path = fs::CleanRelative(source);
+  if (hidden(path.empty() ? "." : path)) {
+    linter_.IgnoredSource(source, is_add, range);
+  }
 }
 
 void StageEvaluator::Do(const dockerfile::Copy& copy) {
@@ -171,9 +186,18 @@ void StageEvaluator::Do(const dockerfile::Copy& copy) {
     }
     op.source = SourceFrom(*copy.from, true, "COPY --from", inputs);
   }
+  if (copy.chown) {
+    op.chown = Expand(*copy.chown);
+    op.chown_range = copy.chown->range;
+  }
+  if (copy.chmod) op.chmod = Expand(*copy.chmod);
+  if (copy.checksum) op.checksum = Expand(*copy.checksum);
   for (const dockerfile::Word& word : copy.sources) {
     std::set<std::string> variables;
     const std::string text = Expand(word, &variables);
+    if (!copy.from && !IsHttpUrl(text) && !(copy.is_add && IsGitUrl(text))) {
+      LintSource(text, copy.is_add, word.range);
+    }
     if (!IsHttpUrl(text) && !IsGitUrl(text)) {
       op.patterns.push_back({text, word.range});
       continue;
@@ -190,6 +214,9 @@ void StageEvaluator::Do(const dockerfile::Copy& copy) {
     throw error.At(word.range)
         .WithHint("ADD fetches URLs and git repositories");
   }
+  const std::string destination = Expand(copy.destination);
+  op.destination = Destination(destination, state_.config.working_dir);
+  op.destination_range = copy.destination.range;
   for (const dockerfile::Heredoc& heredoc : copy.heredocs) {
     std::string text = heredoc.body;
     if (heredoc.expand) {
@@ -200,15 +227,6 @@ void StageEvaluator::Do(const dockerfile::Copy& copy) {
     }
     op.inlines.push_back({heredoc.name, text});
   }
-  const std::string destination = Expand(copy.destination);
-  op.destination = Destination(destination, state_.config.working_dir);
-  op.destination_range = copy.destination.range;
-  if (copy.chown) {
-    op.chown = Expand(*copy.chown);
-    op.chown_range = copy.chown->range;
-  }
-  if (copy.chmod) op.chmod = Expand(*copy.chmod);
-  if (copy.checksum) op.checksum = Expand(*copy.checksum);
   for (const dockerfile::Word& exclude : copy.excludes) {
     op.excludes.push_back(exclude.text);
   }

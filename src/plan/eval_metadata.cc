@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 #include "imgbuild/dockerfile/parser.h"
 #include "imgbuild/util/error.h"
@@ -46,16 +47,22 @@ bool IsSignal(std::string_view text) {
 
 }  // namespace
 
+bool StageEvaluator::ShellSet() const {
+  return state_.config.shell && !state_.config.shell->empty();
+}
+
 void StageEvaluator::Do(const dockerfile::Cmd& cmd) {
   const std::vector<std::string> argv = Argv(cmd.command);
   state_.config.cmd = argv;
   state_.config.args_escaped = true;
   state_.cmd_set = true;
+  linter_.Cmd(cmd.command, ShellSet());
   AddHistory("CMD " + GoQuoteList(argv));
 }
 
 void StageEvaluator::Do(const dockerfile::Entrypoint& entrypoint) {
   const std::vector<std::string> argv = Argv(entrypoint.command);
+  linter_.Entrypoint(entrypoint.command, ShellSet());
   if (argv.empty()) {
     state_.config.entrypoint.reset();
   } else {
@@ -74,6 +81,8 @@ void StageEvaluator::Do(const dockerfile::Env& env) {
     pairs.emplace_back(Expand(pair.key), Expand(pair.value));
   }
   for (const auto& [key, value] : pairs) {
+    if (env.legacy) linter_.LegacyPair();
+    linter_.SecretName("ENV", key);
     state_.env.Set(key, value);
     state_.config.SetEnv(key, value);
     text += " " + key + "=" + value;
@@ -86,6 +95,7 @@ void StageEvaluator::Do(const dockerfile::Label& label) {
   for (const dockerfile::KeyValue& pair : label.pairs) {
     const std::string key = Expand(pair.key);
     const std::string value = Expand(pair.value);
+    if (label.legacy) linter_.LegacyPair();
     state_.config.labels[key] = value;
     text += " " + key + "=" + value;
   }
@@ -103,7 +113,6 @@ void StageEvaluator::Do(const dockerfile::Expose& expose) {
   for (const dockerfile::Word& word : expose.ports) {
     const dockerfile::ExpandWordsResult expanded = dockerfile::ExpandWords(
         word, state_.env.AsLookup(), context_.file.escape);
-    WarnUnmatched(expanded.unmatched, word.range);
     for (const std::string& text : expanded.words) {
       words.emplace_back(text, word.range);
     }
@@ -112,6 +121,7 @@ void StageEvaluator::Do(const dockerfile::Expose& expose) {
       words, {}, [](const auto& word) -> const auto& { return word.first; });
   std::vector<std::string> ports;
   for (const auto& [text, range] : words) {
+    linter_.Port(text, range);
     for (std::string& port : ParsePorts(text, range)) {
       if (std::ranges::find(ports, port) != ports.end()) continue;
       ports.push_back(std::move(port));
@@ -128,6 +138,7 @@ void StageEvaluator::Do(const dockerfile::User& user) {
 
 void StageEvaluator::Do(const dockerfile::Workdir& workdir) {
   const std::string path = Expand(workdir.path);
+  if (!std::exchange(state_.workdir_set, true)) linter_.FirstWorkdir(path);
   const std::string base =
       path.starts_with('/') ? "" : state_.config.working_dir + "/";
   const std::string clean = "/" + fs::CleanRelative(base + path);
@@ -176,6 +187,7 @@ void StageEvaluator::Do(const dockerfile::StopSignal& signal) {
 }
 
 void StageEvaluator::Do(const dockerfile::Healthcheck& check) {
+  linter_.Healthcheck();
   oci::Healthcheck out;
   if (check.none) {
     out.test = {"NONE"};
@@ -205,6 +217,7 @@ void StageEvaluator::Do(const dockerfile::Arg& arg) {
   for (const dockerfile::ArgDeclaration& declaration : arg.declarations) {
     // Each declaration of a line sees the ones before it.
     const std::string name = Expand(declaration.name);
+    linter_.SecretName("ARG", name);
     std::optional<std::string> value;
     const auto given = context_.options.build_args.find(name);
     if (given != context_.options.build_args.end()) {
@@ -218,7 +231,6 @@ void StageEvaluator::Do(const dockerfile::Arg& arg) {
     if (value) text += "=" + *value;
     const bool is_env = !name.starts_with("BUILDKIT_SBOM_SCAN_");
     if (value && is_env) state_.env.Set(name, *value);
-    declared_args_.insert(name);
     state_.args.emplace_back(name, value);
   }
   AddHistory(text);

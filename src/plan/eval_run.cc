@@ -26,9 +26,8 @@ constexpr char kScriptDir[] = "/dev/pipes/";
 std::vector<std::string> StageEvaluator::WithShell(
     const std::string& text) const {
   std::vector<std::string> argv =
-      state_.config.shell && !state_.config.shell->empty()
-          ? *state_.config.shell
-          : std::vector<std::string>{"/bin/sh", "-c"};
+      ShellSet() ? *state_.config.shell
+                 : std::vector<std::string>{"/bin/sh", "-c"};
   argv.push_back(text);
   return argv;
 }

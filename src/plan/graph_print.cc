@@ -86,6 +86,12 @@ std::string ToText(const BuildGraph& graph) {
     out += fmt::format("    {:<12} {}\n", where,
                        Split(step.history.created_by, '\n').front());
   }
+  for (const dockerfile::Finding& finding : graph.findings) {
+    out +=
+        fmt::format("warning {}: {} ({})\n",
+                    dockerfile::RuleOf(finding.rule).name, finding.message,
+                    (finding.focus ? finding.focus : finding.range).ToString());
+  }
   for (const PlanWarning& warning : graph.warnings) {
     out += fmt::format("warning {}: {} ({})\n", warning.rule, warning.message,
                        warning.range ? warning.range.ToString() : "-");

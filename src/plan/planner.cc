@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "imgbuild/dockerfile/directives.h"
 #include "imgbuild/dockerfile/parser.h"
 #include "imgbuild/plan/named_context.h"
 #include "imgbuild/util/error.h"
@@ -109,6 +108,10 @@ void StartFromImage(PlanContext& context, const StageInfo& info,
   const auto& from = std::get<dockerfile::From>(info.stage->from.node);
   try {
     if (name.layout.empty()) NoteBase(context, info, state.platform, name);
+    if (!info.context) {
+      LintPin(context, oci::Reference::Parse(name.reference).WithDefaultTag(),
+              info.stage->from.range, from.image.range);
+    }
     state.vertex = ImageVertex(context, name, state.platform, info.display_name,
                                prefix, from.image.range);
   } catch (Error& error) {
@@ -122,6 +125,10 @@ void StartFromImage(PlanContext& context, const StageInfo& info,
   }
   const ResolvedImage& image =
       std::get<ImageOp>(context.graph.vertices[state.vertex].op).image;
+  state.base_unknown = IsUnresolved(context, image.name);
+  if (!state.base_unknown) {
+    LintBasePlatform(context, info, state.platform, image.config.platform);
+  }
   state.config = image.config;
   state.epoch = kDefaultEpoch;
   if (context.options.source_date_epoch) {
@@ -218,7 +225,7 @@ StageState EvaluateStage(PlanContext& context, const StageInfo& info) {
   evaluator.BeginTriggers();
   for (const dockerfile::Instruction& i : triggers) {
     try {
-      evaluator.Evaluate(i);
+      evaluator.EvaluateTrigger(i);
     } catch (Error& error) {
       error.While(fmt::format("while running the ONBUILD triggers of {} ({})",
                               info.base, info.stage->from.range.ToString()));
@@ -251,38 +258,12 @@ void WarnUnusedArgs(PlanContext& context) {
   for (const auto& [name, value] : context.options.build_args) {
     if (declared.contains(name) || IsPredefinedArg(name)) continue;
     if (context.globals.variables().Find(name)) continue;
-    PlanWarning warning;
-    warning.rule = "UnusedBuildArg";
+    PlanWarning warning{"UnusedBuildArg", "", {}};
     warning.message = fmt::format("--build-arg {} is declared by no ARG", name);
     if (const auto near = Suggest(name, names)) {
       warning.message += fmt::format(" (did you mean {}?)", *near);
     }
     context.graph.warnings.push_back(std::move(warning));
-  }
-}
-
-// `error=true` asks that a build fail where a check finds something. There are
-// no checks yet, so the promise cannot be kept, unless all are skipped; the
-// build argument takes the directive's place.
-void RefuseUnkeptChecks(const dockerfile::Dockerfile& file,
-                        const PlanOptions& options) {
-  const auto refuse = [](const dockerfile::Word& value) {
-    const dockerfile::CheckOptions check = dockerfile::ParseCheckOptions(value);
-    if (!check.error || check.skip_all) return;
-    Error error(ErrorCode::kDockerfile, "check=error=true is not supported");
-    throw error.At(value.range)
-        .WithHint(
-            "no checks are made yet; build with --build-arg "
-            "BUILDKIT_DOCKERFILE_CHECK=skip=all to build without them");
-  };
-  const auto given = options.build_args.find("BUILDKIT_DOCKERFILE_CHECK");
-  if (given != options.build_args.end()) {
-    if (!given->second.empty()) refuse({given->second, {}});
-    return;
-  }
-  for (const dockerfile::Directive& directive : file.directives) {
-    if (directive.name == "check")
-      refuse(dockerfile::DirectiveValue(directive));
   }
 }
 
@@ -302,7 +283,7 @@ VertexIndex ImageVertex(PlanContext& context, const ImageName& name,
     return it->second;
   }
   ResolvedImage image =
-      reference ? context.resolver.Resolve(*reference, platform)
+      reference ? ResolveImage(context, *reference, platform)
                 : context.resolver.ResolveLayout(name.layout, platform);
   Vertex vertex;
   vertex.name = prefix + "FROM " +
@@ -366,11 +347,26 @@ const StageState& EnsureStageNamed(PlanContext& context,
 
 StageEvaluator::StageEvaluator(PlanContext& context, const StageInfo& info,
                                StageState& state, size_t step_total)
-    : context_(context), info_(info), state_(state), step_total_(step_total) {
+    : context_(context),
+      info_(info),
+      state_(state),
+      step_total_(step_total),
+      linter_(context.graph.findings, !state.base_unknown) {
   step_ = 1;  // FROM
 }
 
 void StageEvaluator::Evaluate(const dockerfile::Instruction& instruction) {
+  linter_.Begin(instruction, instruction.range);
+  Visit(instruction);
+}
+
+void StageEvaluator::EvaluateTrigger(
+    const dockerfile::Instruction& instruction) {
+  linter_.Begin(instruction, info_.stage->from.range);
+  Visit(instruction);
+}
+
+void StageEvaluator::Visit(const dockerfile::Instruction& instruction) {
   instruction_ = &instruction;
   try {
     std::visit([this](const auto& node) { Do(node); }, instruction.node);
@@ -401,22 +397,20 @@ std::string StageEvaluator::Expand(const dockerfile::Word& word,
   return std::move(result.text);
 }
 
+bool StageEvaluator::IsDeclared(const std::string& name) const {
+  return std::ranges::any_of(
+      state_.args, [&](const auto& arg) { return arg.first == name; });
+}
+
 void StageEvaluator::WarnUnmatched(const std::set<std::string>& names,
                                    const SourceRange& range) {
   for (const std::string& name : names) {
-    if (declared_args_.contains(name) || IsPredefinedArg(name)) continue;
-    PlanWarning warning;
-    warning.rule = "UndefinedVar";
-    warning.message = fmt::format("Usage of undefined variable '${}'", name);
+    if (IsDeclared(name)) continue;
     std::vector<std::string> known;
     for (const std::string& pair : state_.env.AsEnv()) {
       known.push_back(pair.substr(0, pair.find('=')));
     }
-    if (const auto near = Suggest(name, known)) {
-      warning.message += fmt::format(" (did you mean ${}?)", *near);
-    }
-    warning.range = range;
-    context_.graph.warnings.push_back(std::move(warning));
+    linter_.UndefinedVar(name, known, range);
   }
 }
 
@@ -465,13 +459,14 @@ std::string StepText(const dockerfile::Instruction& instruction) {
 
 BuildGraph Plan(const dockerfile::Dockerfile& file, const PlanOptions& options,
                 ImageResolver& resolver) {
-  RefuseUnkeptChecks(file, options);
   BuildGraph graph;
   graph.platform = options.target_platform;
-  const GlobalArgs globals(file, options, TargetStageName(file, options));
+  const std::string target_name = TargetStageName(file, options);
+  const GlobalArgs globals(file, options, target_name);
+  LintFroms(file, options, target_name, globals, graph.findings);
   const StageTable stages(file, options, globals);
   PlanContext context{file,  options, resolver, globals, stages,
-                      graph, {},      {},       {}};
+                      graph, {},      {},       {},      nullptr};
 
   // Names that will be asked for, told early so that requests overlap.
   for (const size_t index : stages.Reached()) PrefetchStage(context, index);

@@ -142,6 +142,15 @@ std::map<std::string, std::string> GlobalArgs::Origins(
   return out;
 }
 
+std::vector<std::string> GlobalArgs::Names() const {
+  std::vector<std::string> names = declared_;
+  for (std::string& pair : variables_.AsEnv()) {
+    pair.resize(pair.find('='));
+    names.push_back(std::move(pair));
+  }
+  return names;
+}
+
 bool GlobalArgs::Declared(std::string_view name) const {
   return std::ranges::find(declared_, name) != declared_.end();
 }

@@ -56,6 +56,8 @@ class GlobalArgs {
   // values were made of, with their values.
   std::map<std::string, std::string> Origins(
       const std::set<std::string>& names) const;
+  // Of the declared ones and the automatic ones.
+  std::vector<std::string> Names() const;
 
  private:
   Variables variables_;

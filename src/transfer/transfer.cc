@@ -240,14 +240,7 @@ plan::ResolvedImage Transfer::Impl::Resolve(const oci::Reference& reference,
     }
     store_.images().LinkIndex(index, document.digest);
   }
-  plan::ResolvedImage image = FromManifest(reference, target, document, policy);
-  if (options_.warn && target == document.digest &&
-      !oci::MatchRank(platform, image.config.platform)) {
-    options_.warn(fmt::format("{} is for {}, not for {}", reference.Familiar(),
-                              image.config.platform.ToString(),
-                              platform.ToString()));
-  }
-  return image;
+  return FromManifest(reference, target, document, policy);
 }
 
 void Transfer::Impl::EnsureBlobs(const std::vector<LayerName>& layers) {
@@ -274,6 +267,13 @@ PullResult Transfer::Impl::Pull(const oci::Reference& reference,
   const auto before = store_.images().Find(reference.ToString());
   PullResult result{Resolve(reference, platform, policy), false};
   const plan::ResolvedImage& image = result.image;
+  // An index has nothing else to offer; a build has a check of its own.
+  if (options_.warn && image.target == image.manifest &&
+      !oci::MatchRank(platform, image.config.platform)) {
+    options_.warn(fmt::format("{} is for {}, not for {}", reference.Familiar(),
+                              image.config.platform.ToString(),
+                              platform.ToString()));
+  }
   EnsureUnpacked(LayersOf(image));
   result.up_to_date = before && before->name &&
                       before->name->target == image.target &&

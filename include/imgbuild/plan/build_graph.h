@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "imgbuild/dockerfile/lint.h"
 #include "imgbuild/dockerfile/mount.h"
 #include "imgbuild/oci/image_config.h"
 #include "imgbuild/oci/manifest.h"
@@ -145,6 +146,8 @@ struct ImageTemplate {
   VertexIndex result = 0;  // whose layers the image has
 };
 
+// A remark that is no check: about the command line, or about what an
+// extension met.
 struct PlanWarning {
   std::string rule;
   std::string message;
@@ -157,6 +160,8 @@ struct BuildGraph {
   std::string target;  // stage name, "" for an unnamed last one
   oci::Platform platform;
   std::vector<PlanWarning> warnings;
+  // What the rules find that plans judge, nothing left out yet.
+  std::vector<dockerfile::Finding> findings;
   // Names pinned on the way, in order of use.
   std::vector<ResolvedImage> images;
   // Every place that names something outside, in order of evaluation.

@@ -5,6 +5,7 @@
 #define IMGBUILD_PLAN_PLANNER_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -37,6 +38,10 @@ struct PlanOptions {
   std::vector<std::string> ulimits;
   std::string cgroup_parent;
   std::set<std::string> entitlements;  // --allow
+  // Whether the ignore file of the build context hides this path, for a check
+  // of COPY and ADD; unset: not judged. Called for sources that the context
+  // is asked for, with a path inside it ("." for all of it).
+  std::function<bool(const std::string& path)> hidden_by_ignore_file;
   bool no_cache = false;
   std::set<std::string> no_cache_stages;  // --no-cache-filter
 };

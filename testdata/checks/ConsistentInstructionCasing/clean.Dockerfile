@@ -1,0 +1,6 @@
+ARG GLOBAL=scratch
+FROM $GLOBAL
+ENV a=1
+ENV b=2
+ENV c=3
+ONBUILD RUN x

@@ -1,0 +1,3 @@
+FROM scratch
+EXPOSE 80 81
+EXPOSE 80/tcp

@@ -1,0 +1,3 @@
+ARG BASE=scratch
+FROM $BASE
+ENV a=1

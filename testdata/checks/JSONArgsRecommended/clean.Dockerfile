@@ -1,0 +1,7 @@
+FROM scratch AS base
+SHELL ["/bin/bash", "-c"]
+CMD start
+
+FROM base
+ENTRYPOINT server
+CMD ["start"]

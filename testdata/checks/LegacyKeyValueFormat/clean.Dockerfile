@@ -1,0 +1,3 @@
+FROM scratch
+ENV depth=3 mode=fast
+LABEL a=b

@@ -1,0 +1,5 @@
+FROM scratch AS base
+CMD ["a"]
+
+FROM base
+CMD ["b"]

@@ -1,0 +1,2 @@
+FROM --platform=$BUILDPLATFORM scratch
+ENV a=1

@@ -1,0 +1,2 @@
+FROM scratch AS scratched
+ENV a=1

@@ -1,0 +1,6 @@
+FROM scratch AS base
+WORKDIR /app
+WORKDIR src
+
+FROM base
+WORKDIR more

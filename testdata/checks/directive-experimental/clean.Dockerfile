@@ -1,0 +1,4 @@
+# check=skip=all
+# some words
+FROM scratch AS Base
+ENV a=$b

@@ -1,0 +1,6 @@
+FROM scratch
+COPY <<A <<B /x/
+a
+A
+b
+B

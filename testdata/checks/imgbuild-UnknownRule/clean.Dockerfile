@@ -1,0 +1,4 @@
+# check=skip=StageNameCasing,imgbuild/*;experimental=all
+FROM scratch AS Base
+# check=skip=LegacyKeyValueFormat
+ENV a b

@@ -1,0 +1,5 @@
+FROM scratch AS base
+ONBUILD ENV a=b
+
+FROM base
+CMD ["y"]

@@ -1,0 +1,4 @@
+# check=skip=StageNameCasing
+FROM scratch AS Base
+# check=skip=all
+MAINTAINER me
