@@ -138,6 +138,7 @@ void FailOnFindings(const dockerfile::CheckOptions& checks,
 
 int RunCheck(App& app, const BuildFlags& flags, ReportFormat format,
              bool offline) {
+  ApplyLockFlags(app, flags);
   plan::PlanOptions options = ToPlanOptions(flags);
   NullProgress progress;
   const BuildInput input = ReadInput(app, flags, progress);
