@@ -86,7 +86,7 @@ class Images(harness.Case):
         digest = self.image(f"{name}:1")
         self.assertRegex(
             self.imgbuild("push", f"{name}:1").stdout,
-            rf"(?m)\A.*\n.*\n1: digest: {digest} size: \d+\n\Z")
+            rf"(?m)\A.*\n.*: Preparing\n.*\n1: digest: {digest} size: \d+\n\Z")
         done = self.imgbuild("run", f"{name}@{digest}", "echo", "x",
                              env={"IMGBUILD_ROOT": str(self.dir / "other")})
         self.assertEqual(done.stdout, "x\n")
