@@ -42,6 +42,12 @@ struct flock WholeFile(short type) {
 class FileContainerLock : public ContainerLock {
  public:
   explicit FileContainerLock(UniqueFd fd) : fd_(std::move(fd)) {}
+  // By name and not by closing: a child that another thread is just starting
+  // has a copy of the descriptor until it execs.
+  ~FileContainerLock() override {
+    struct flock range = WholeFile(F_UNLCK);
+    ::fcntl(fd_.get(), F_OFD_SETLK, &range);
+  }
 
  private:
   UniqueFd fd_;

@@ -165,6 +165,23 @@ TEST_F(ContainersTest, ALockGoesWithItsProcess) {
   EXPECT_FALSE(containers().IsLocked(Id("a")));
 }
 
+// A child of another thread has every descriptor until it execs.
+TEST_F(ContainersTest, ALockIsLetGoWhateverChildHasACopyOfIt) {
+  containers().Add(Record("a", "one"));
+  auto lock = containers().TryLock(Id("a"));
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  lock.reset();
+  EXPECT_FALSE(containers().IsLocked(Id("a")));
+  EXPECT_TRUE(containers().TryLock(Id("a")));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+}
+
 // Killed after the directory and before the record, or the other way round
 // when removing.
 TEST(ContainersSweep, ADirectoryWithoutRecordGoesWhenItIsOldAndFree) {
