@@ -337,6 +337,58 @@ class LockTest(LockCase):
         self.assertEqual(self.lock_text("b/Dockerfile.lock"), first)
 
 
+class LockLifeTest(LockCase):
+    def test_diff_names_the_package_and_rollback_returns(self):
+        def debian(version):
+            with tempfile.TemporaryDirectory() as layout:
+                harness.write_layout(layout, with_file(
+                    "var/lib/dpkg/status",
+                    b"Package: base-files\nStatus: install ok installed\n"
+                    b"Architecture: amd64\nVersion: 12.4\n\n"
+                    b"Package: libssl3\nStatus: install ok installed\n"
+                    b"Architecture: amd64\nVersion: " + version + b"\n\n"))
+                return self.registry.push(layout, "debianlike")
+        old = debian(b"3.0.11-1")
+        self.dockerfile(f"FROM {self.host}/debianlike:1\n")
+        self.imgbuild("lock")
+        before = self.write("old.lock", self.lock_text())
+        new = debian(b"3.0.13-1")
+        self.imgbuild("lock", "--check", status=6)
+        self.imgbuild("lock", "--update")
+        diff = self.imgbuild("lock", "diff", before, "Dockerfile.lock").stdout
+        self.assertIn("updated", diff)
+        self.assertIn("~ libssl3 3.0.11-1 -> 3.0.13-1", diff)
+        self.assertNotIn("base-files", diff)
+        self.imgbuild("lock", "rollback", f"{self.host}/debianlike:1")
+        self.assertIn(f'digest = "{old}"', self.lock_text())
+        self.assertIn(f'previous = ["{new}"]', self.lock_text())
+
+    def test_fetch_then_frozen(self):
+        self.push("one")
+        self.dockerfile(f"FROM {self.host}/one:1\nRUN cat /version\n")
+        self.imgbuild("lock")
+        fetched = self.imgbuild("lock", "fetch").stdout
+        self.assertEqual(fetched, "Dockerfile.lock: 1 image and 0 files in the "
+                                  "store\n")
+        before = len(self.all_requests())
+        self.build("--frozen")
+        self.assertEqual(self.all_requests()[before:], [])
+
+    def test_two_at_once_lose_nothing(self):
+        for name in ("one", "two"):
+            self.push(name)
+        self.dockerfile(f"FROM {self.host}/one:1\nFROM {self.host}/two:1\n")
+        threads = [threading.Thread(target=self.imgbuild, args=(
+            "lock", "add", f"{self.host}/{name}:1"))
+            for name in ("one", "two")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertIn("/one:1", self.lock_text())
+        self.assertIn("/two:1", self.lock_text())
+
+
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *args):
         pass
