@@ -26,9 +26,10 @@ class Ahead {
   Ahead(const Ahead&) = delete;
   Ahead& operator=(const Ahead&) = delete;
   ~Ahead() {
-    for (const auto& job : jobs_) {
-      if (job->claimed.exchange(true)) job->Wait();
-    }
+    // All that have not begun first: while this thread waits none may begin.
+    std::erase_if(jobs_,
+                  [](const auto& job) { return !job->claimed.exchange(true); });
+    for (const auto& job : jobs_) job->Wait();
   }
 
   size_t waiting() const { return jobs_.size(); }
