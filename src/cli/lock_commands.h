@@ -13,6 +13,7 @@ int LockDiff(App& app, const Words& words);
 int LockFetch(App& app, const Words& words);
 int LockRollback(App& app, const Words& words);
 int LockAdd(App& app, const Words& words);
+int LockImport(App& app, const Words& words);
 
 }  // namespace imgbuild::cli
 
