@@ -407,8 +407,12 @@ void StageEvaluator::WarnUnmatched(const std::set<std::string>& names,
   for (const std::string& name : names) {
     if (IsDeclared(name)) continue;
     std::vector<std::string> known;
-    for (const std::string& pair : state_.env.AsEnv()) {
-      known.push_back(pair.substr(0, pair.find('=')));
+    // Nobody has so many variables; a file that was made to hurt may.
+    constexpr size_t kMostSuggestions = 500;
+    if (state_.env.size() <= kMostSuggestions) {
+      for (const std::string& pair : state_.env.AsEnv()) {
+        known.push_back(pair.substr(0, pair.find('=')));
+      }
     }
     linter_.UndefinedVar(name, known, range);
   }

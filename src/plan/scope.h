@@ -22,6 +22,7 @@ class Variables {
   void Set(std::string_view name, std::string_view value);
   void Unset(std::string_view name);
   std::optional<std::string> Find(std::string_view name) const;
+  size_t size() const { return list_.size(); }
   std::vector<std::string> AsEnv() const;  // "K=V"
   dockerfile::Lookup AsLookup() const;     // valid while *this lives
 
