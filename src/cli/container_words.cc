@@ -14,7 +14,10 @@ int FailWithOne(const std::function<int()>& act) {
   try {
     return act();
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::kInterrupted) throw;
+    if (error.code() == ErrorCode::kInterrupted ||
+        error.code() == ErrorCode::kPolicy) {
+      throw;
+    }
     std::fflush(stdout);
     std::fputs(error.Render().c_str(), stderr);
     return 1;

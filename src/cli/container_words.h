@@ -14,7 +14,7 @@
 namespace imgbuild::cli {
 
 // For a command that has one container: its Error is printed and ends it with
-// 1; an interruption is passed on.
+// 1; an interruption and what a lock or a policy refuses are passed on.
 int FailWithOne(const std::function<int()>& act);
 
 container::Engine MakeEngine(App& app, container::Containers& containers);

@@ -7,6 +7,7 @@
 #include "imgbuild/util/error.h"
 
 #include "cli/commands.h"
+#include "cli/image_lock.h"
 
 namespace imgbuild::cli {
 namespace {
@@ -73,6 +74,7 @@ struct PullFlags {
   bool quiet = false;
   bool no_trust = false;
   std::string platform;
+  ImageLock lock;
 };
 
 // True when there was nothing to do.
@@ -128,6 +130,7 @@ int PullCommand(App& app, const Words& words) {
   args.Flag("--disable-content-trust", &flags.no_trust,
             "for scripts: there is no content trust to disable");
   args.Flag("-q,--quiet", &flags.quiet, "print the name only");
+  flags.lock.AddTo(args);
   args.Positional("NAME", &name, true, "what to pull");
   AddGlobalFlags(args, app.options);
   if (!args.Parse(words)) return 0;
@@ -135,6 +138,11 @@ int PullCommand(App& app, const Words& words) {
   const oci::Reference typed = oci::Reference::Parse(name);
   if (flags.all_tags && (typed.tag() || typed.digest())) {
     throw Error(ErrorCode::kUsage, "tag can't be used with --all-tags/-a");
+  }
+  const bool locked = flags.lock.given();
+  if (locked && flags.all_tags) {
+    throw Error(ErrorCode::kUsage, "--locked and --all-tags exclude each other")
+        .WithHint("the lock has single names");
   }
   RequireRoot();
   const oci::Platform wanted = flags.platform.empty()
@@ -150,8 +158,7 @@ int PullCommand(App& app, const Words& words) {
     fmt::print(stderr, "warning: {}\n", text);
   };
   const auto lease = app.store().Hold();
-  const oci::Reference reference =
-      flags.all_tags ? typed : typed.WithDefaultTag();
+  oci::Reference reference = flags.all_tags ? typed : typed.WithDefaultTag();
   int status = 0;
   bool up_to_date = true;
   if (flags.all_tags) {
@@ -161,6 +168,11 @@ int PullCommand(App& app, const Words& words) {
   } else {
     if (!flags.quiet && !typed.tag() && !typed.digest()) {
       fmt::print("Using default tag: latest\n");
+    }
+    if (locked) {
+      const plan::ResolvedImage image = flags.lock.Resolve(
+          app, reference, wanted, transfer::PullPolicy::kMissing);
+      reference = reference.WithDigest(image.target);
     }
     up_to_date = PullOne(app, reference, wanted, flags.quiet, report);
   }

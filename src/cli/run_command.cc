@@ -116,6 +116,8 @@ int RunCommand(App& app, const Words& words) {
     return Run(app, options, flags);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kInterrupted) throw;
+    // The lock's own status, as for a build.
+    if (error.code() == ErrorCode::kPolicy) throw;
     // The container's own statuses end at 124: ours must not look like one.
     std::fputs(error.Render().c_str(), stderr);
     return kRunFailed;

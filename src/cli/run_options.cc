@@ -137,6 +137,7 @@ void RunOptions::AddTo(Args& args) {
   args.Value("--platform", &platform_, "OS/ARCH", "which one to run");
   args.Value("--pull", &pull_, "POLICY", "missing, always or never");
   args.Flag("-q,--quiet", &quiet, "no words about pulling");
+  lock_.AddTo(args);
   args.Rest(&words);
 }
 
@@ -417,6 +418,7 @@ store::ImageRecord RunOptions::FindOrPull(App& app) const {
   const oci::Platform platform = platform_.empty()
                                      ? oci::Platform::Host()
                                      : oci::Platform::Parse(platform_);
+  if (lock_.given()) return FindOrPullLocked(app, platform);
   if (pull_ != "always") {
     const auto match = app.store().images().Find(word);
     if (match && (platform_.empty() ||
@@ -430,6 +432,37 @@ store::ImageRecord RunOptions::FindOrPull(App& app) const {
     fmt::print(stderr, "Unable to find image '{}' locally\n",
                reference.Familiar());
   }
+  return Pull(app, reference, platform);
+}
+
+store::ImageRecord RunOptions::FindOrPullLocked(
+    App& app, const oci::Platform& platform) const {
+  // What is fetched from here on cannot be swept away.
+  const auto lease = app.store().Hold();
+  const oci::Reference name =
+      oci::Reference::Parse(words.front()).WithDefaultTag();
+  // A digest stands for the same thing whenever it is asked for.
+  const plan::ResolvedImage image =
+      lock_.Resolve(app, name, platform,
+                    pull_ == "never" ? transfer::PullPolicy::kNever
+                                     : transfer::PullPolicy::kMissing);
+  const oci::Reference reference = name.WithDigest(image.target);
+  if (pull_ != "always") {
+    const auto record = app.store().images().FindManifest(image.manifest);
+    if (record) return *record;
+    if (pull_ == "never") {
+      throw UsageError("No such image: " + reference.Familiar());
+    }
+    if (!quiet) {
+      fmt::print(stderr, "Unable to find image '{}' locally\n",
+                 reference.Familiar());
+    }
+  }
+  return Pull(app, reference, platform);
+}
+
+store::ImageRecord RunOptions::Pull(App& app, const oci::Reference& reference,
+                                    const oci::Platform& platform) const {
   const transfer::PullResult pulled =
       app.transfer().Pull(reference, platform, transfer::PullPolicy::kAlways);
   if (!quiet) {

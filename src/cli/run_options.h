@@ -10,6 +10,7 @@
 
 #include "cli/app.h"
 #include "cli/args.h"
+#include "cli/image_lock.h"
 
 namespace imgbuild::cli {
 
@@ -47,7 +48,12 @@ class RunOptions {
   void TakeSecurity(container::Config& config) const;
   void TakeHealth(container::Config& config) const;
   store::ImageRecord FindOrPull(App& app) const;
+  store::ImageRecord FindOrPullLocked(App& app,
+                                      const oci::Platform& platform) const;
+  store::ImageRecord Pull(App& app, const oci::Reference& reference,
+                          const oci::Platform& platform) const;
 
+  ImageLock lock_;
   bool interactive_ = false, terminal_ = false, read_only_ = false;
   bool init_ = false, privileged_ = false, publish_all_ = false;
   bool no_healthcheck_ = false;

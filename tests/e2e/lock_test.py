@@ -374,6 +374,69 @@ class LockLifeTest(LockCase):
         self.build("--frozen")
         self.assertEqual(self.all_requests()[before:], [])
 
+    def test_run_create_and_pull_take_the_digest_from_the_lock(self):
+        old = self.push("ran", b"old\n")
+        name = f"{self.host}/ran:1"
+        self.dockerfile(f"FROM {name}\n")
+        self.imgbuild("lock")
+        self.push("ran", b"new\n")
+        show = (name, "cat", "/version")
+        self.assertEqual(self.imgbuild("run", *show).stdout, "new\n")
+        ran = self.imgbuild("run", "--locked", "--name=locked", *show)
+        self.assertEqual(ran.stdout, "old\n")
+        self.assertIn(f"Digest: {old}", ran.stderr)
+        # The reference as typed; the tag here stays where it was.
+        self.assertEqual(self.imgbuild(
+            "inspect", "--format={{.Config.Image}}", "locked").stdout, name + "\n")
+        self.assertEqual(self.imgbuild("run", *show).stdout, "new\n")
+        # What is here already needs no registry.
+        again = self.imgbuild("run", "--locked", "--pull=never", *show,
+                              env={"http_proxy": "http://127.0.0.1:1"})
+        self.assertEqual(again.stdout, "old\n")
+        self.assertNotIn("Digest", again.stderr)
+        self.write("app.Dockerfile", f"FROM {name}\n")
+        (self.context / "Dockerfile.lock").rename(
+            self.context / "app.Dockerfile.lock")
+        container = self.imgbuild(
+            "create", "--locked", "--lockfile=app.Dockerfile.lock",
+            *show).stdout.strip()
+        self.assertEqual(self.imgbuild("start", "-a", container).stdout,
+                         "old\n")
+        pulled = self.imgbuild("pull", "--locked",
+                               "--lockfile=app.Dockerfile.lock", name)
+        self.assertIn(f"Digest: {old}\n", pulled.stdout)
+        self.assertTrue(pulled.stdout.endswith(f"{name}@{old}\n"))
+
+    def test_names_that_the_lock_has_not(self):
+        digest = self.push("one")
+        self.dockerfile(f"FROM {self.host}/one:1\n")
+        for command in ("run", "create", "pull"):
+            result = self.imgbuild(command, "--locked", f"{self.host}/one:1",
+                                   status=6)
+            self.assertIn("error: there is no Dockerfile.lock\n"
+                          "   = hint: `imgbuild lock` makes it", result.error)
+        self.imgbuild("lock")
+        other = digest[:-1] + ("0" if digest[-1] != "0" else "1")
+        for command in ("run", "create", "pull"):
+            result = self.imgbuild(command, "--locked", f"{self.host}/two:1",
+                                   status=6)
+            self.assertIn(f"{self.host}/two:1 is not in Dockerfile.lock",
+                          result.error)
+            self.assertIn(f"`imgbuild lock add {self.host}/two:1` adds it",
+                          result.error)
+            result = self.imgbuild(command, "--locked",
+                                   f"{self.host}/one:1@{other}", status=6)
+            self.assertIn(f"has the digest {other} here", result.error)
+            result = self.imgbuild(command, "--locked",
+                                   "--platform=linux/arm64",
+                                   f"{self.host}/one:1", status=6)
+            self.assertIn("is locked for linux/amd64, not for linux/arm64",
+                          result.error)
+        self.assertIn("--lockfile needs --locked", self.imgbuild(
+            "pull", "--lockfile=x.lock", "a", status=2).error)
+        self.assertIn("exclude each other", self.imgbuild(
+            "pull", "--locked", "-a", "a", status=2).error)
+
     def test_two_at_once_lose_nothing(self):
         for name in ("one", "two"):
             self.push(name)
