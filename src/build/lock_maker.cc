@@ -312,8 +312,11 @@ lock::ImagePin ToPin(const MakingResolver::Answer& answer,
 
 class Maker {
  public:
-  Maker(lock::Lockfile& lock, const LockOptions& options, NameTable& table)
-      : lock_(lock), options_(options), table_(table) {}
+  Maker(LockResult& result, const LockOptions& options, NameTable& table)
+      : lock_(result.lock),
+        warnings_(result.warnings),
+        options_(options),
+        table_(table) {}
 
   void PutImage(const std::string& name, const MakingResolver::Answer& answer,
                 const Uses& uses) {
@@ -388,16 +391,26 @@ class Maker {
         !Updates(lock::Kind::kFrontend, name.name)) {
       return;
     }
-    const NamedDocument now = table_.Head(*name.image);
-    lock::Put(lock_, lock::FrontendPin{lock::KeyOf(*name.image),
-                                       now.digest,
-                                       now.media_type,
-                                       now.size,
-                                       {},
-                                       {}});
+    try {
+      const NamedDocument now = table_.Head(*name.image);
+      lock::Put(lock_, lock::FrontendPin{lock::KeyOf(*name.image),
+                                         now.digest,
+                                         now.media_type,
+                                         now.size,
+                                         {},
+                                         {}});
+    } catch (const Error& error) {
+      // No build of ours needs it: a host that cannot reach its registry can
+      // still lock everything else. An entry that is there stays as it is.
+      if (error.code() != ErrorCode::kRegistry) throw;
+      warnings_.push_back(fmt::format(
+          "# syntax={} is not recorded, and no build here needs it: {}",
+          lock::KeyOf(*name.image).Familiar(), error.message()));
+    }
   }
 
   lock::Lockfile& lock_;
+  std::vector<std::string>& warnings_;
   const LockOptions& options_;
   NameTable& table_;
 };
@@ -431,7 +444,7 @@ LockResult MakeLock(const dockerfile::Dockerfile& file,
                          resolver.warnings().end());
   std::map<std::string, Uses> uses;
   for (const lock::UsedName& used : result.used) uses[used.name].Add(used);
-  Maker maker(result.lock, options, table);
+  Maker maker(result, options, table);
   for (const auto& [name, answer] : resolver.answers()) {
     maker.PutImage(name, answer, uses[name]);
   }

@@ -197,6 +197,21 @@ class LockTest(LockCase):
         self.assertEqual(states[url], "moved")
         self.assertEqual(states[f"{self.host}/dep:1"], "fresh")
 
+    def test_frontend_out_of_reach_is_a_warning(self):
+        self.push("one")
+        conf = self.dir / "registries.conf"
+        conf.write_text('[[registry]]\nprefix = "docker.io"\n'
+                        'location = "127.0.0.1:1"\ninsecure = true\n')
+        self.dockerfile("# syntax=docker/dockerfile:1\n"
+                        f"FROM {self.host}/one:1\n")
+        result = self.imgbuild(
+            "lock", env={"CONTAINERS_REGISTRIES_CONF": str(conf)})
+        self.assertIn("# syntax=docker/dockerfile:1 is not recorded, and no "
+                      "build here needs it: ", result.stderr)
+        self.assertNotIn("[[frontend]]", self.lock_text())
+        self.assertIn("lock: 1/1 names pinned", self.build("--locked").stderr)
+        self.imgbuild("lock", "--check")
+
     def test_own_digest_and_conflict(self):
         digest = self.push("one")
         other = self.push("one", b"other\n")

@@ -55,6 +55,12 @@ TEST(CompareTest, PlatformNotCovered) {
             "the lock of a:1 does not cover linux/arm64, only linux/amd64");
 }
 
+TEST(CompareTest, FrontendThatIsNotRecordedIsNoFinding) {
+  UsedName used = Image("docker/dockerfile:1", "linux/amd64");
+  used.kind = Kind::kFrontend;
+  EXPECT_TRUE(CompareOffline({used}, Lockfile()).empty());
+}
+
 TEST(CompareTest, OwnDigest) {
   const Lockfile lock = LockOf("a:1");
   const auto same = CompareOffline(
