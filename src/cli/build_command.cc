@@ -15,6 +15,7 @@
 #include "cli/commands.h"
 #include "cli/include_files.h"
 #include "cli/lint_report.h"
+#include "cli/lock_bundle.h"
 #include "cli/lock_input.h"
 #include "cli/policed_plan.h"
 #include "cli/progress.h"
@@ -169,6 +170,9 @@ build::BuildResult Build(App& app, const BuildFlags& flags,
   const dockerfile::CheckOptions checks = CheckOptionsOf(file, options);
 
   const BuildLock lock = OpenLock(input, flags);
+  if (!flags.lock_bundle.empty()) {
+    ImportBundle(app, flags.lock_bundle, *lock.lock);
+  }
   const plan::BuildGraph graph =
       PlanLocked(app, file, options, lock, flags, progress);
   findings = BuildFindings(file, checks, graph);
@@ -215,6 +219,7 @@ int BuildCommand(App& app, const Words& words) {
     return RunCheck(app, flags, *format, false);
   }
 
+  if (!flags.lock_bundle.empty()) flags.frozen = true;
   const Outputs outputs = ReadOutputs(flags);
   RequireRoot();
   ApplyLockFlags(app, flags);

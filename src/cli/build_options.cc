@@ -138,6 +138,9 @@ void AddPlanFlags(Args& args, BuildFlags& f) {
 }
 
 void AddBuildFlags(Args& args, BuildFlags& f) {
+  args.Value("--lock-bundle", &f.lock_bundle, "FILE",
+             "take what is locked from here (`imgbuild lock bundle`), and "
+             "fetch nothing");
   args.List("-t,--tag", &f.tags, "NAME[:TAG]", "name of the image");
   args.Value("--progress", &f.progress, "KIND",
              "auto, plain, tty, quiet or rawjson");

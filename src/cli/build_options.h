@@ -58,6 +58,7 @@ struct BuildFlags {
   bool no_locked = false;
   bool frozen = false;
   std::string lockfile;
+  std::string lock_bundle;
 };
 
 // What decides the image; shared by build and plan.

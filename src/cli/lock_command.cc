@@ -211,15 +211,15 @@ void AddMakeFlags(Args& args, MakeFlags& flags) {
 
 int Make(App& app, const Words& words) {
   MakeFlags flags;
-  Args args(
-      "lock [OPTIONS] [PATH…] | lock --update [NAME…] | lock COMMAND …",
-      "Write down what the names in Dockerfiles stand for, in "
-      "Dockerfile.lock beside each. Builds apply it.\n\nCommands: add, "
-      "diff, export, fetch, import, prune, rollback, verify. Exit status of "
-      "--check and "
-      "verify: 0 "
-      "fresh or unused; 6 moved, stale, conflict or drift; 4 gone; 3 the "
-      "lock is broken.");
+  Args args("lock [OPTIONS] [PATH…] | lock --update [NAME…] | lock COMMAND …",
+            "Write down what the names in Dockerfiles stand for, in "
+            "Dockerfile.lock beside each. Builds apply it.\n\nCommands: add, "
+            "bundle, diff, export, fetch, import, prune, rollback, verify. "
+            "Exit status of "
+            "--check and "
+            "verify: 0 "
+            "fresh or unused; 6 moved, stale, conflict or drift; 4 gone; 3 the "
+            "lock is broken.");
   AddMakeFlags(args, flags);
   args.Positionals("PATH", &flags.common.words, false,
                    "Dockerfiles, or directories with them (default: .)");
@@ -255,6 +255,7 @@ int Make(App& app, const Words& words) {
 const std::vector<Command>& LockCommands() {
   static const std::vector<Command> commands = {
       {"", "add", LockAdd, "lock a name that is missing"},
+      {"", "bundle", LockBundle, "write all of it as an OCI layout"},
       {"", "prune", LockPrune, "drop entries that nothing names"},
       {"", "diff", LockDiff, "tell what an update brings"},
       {"", "export", LockExportCommand, "write it for other builders"},

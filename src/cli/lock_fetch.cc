@@ -35,23 +35,6 @@ size_t FetchImages(App& app, const lock::Lockfile& lock) {
   return fetched;
 }
 
-size_t FetchUrls(App& app, const lock::Lockfile& lock,
-                 build::NameTable& table) {
-  size_t fetched = 0;
-  for (const lock::UrlPin& pin : lock.urls) {
-    ++fetched;
-    if (app.store().content().Has(pin.checksum)) continue;
-    const build::UrlContent now = table.AskUrl(pin.name);
-    if (now.checksum == pin.checksum) continue;
-    Error error(ErrorCode::kPolicy,
-                fmt::format("{} is {} now, the lock has {}", pin.name,
-                            now.checksum.ToString(), pin.checksum.ToString()));
-    throw error.At(pin.range).WithHint(fmt::format(
-        "if the new file is right: imgbuild lock --update {}", pin.name));
-  }
-  return fetched;
-}
-
 // The digests to go back to, by name; empty when nothing matches.
 std::map<std::string, std::string> Previous(
     const lock::Lockfile& lock, const std::vector<std::string>& names) {
@@ -73,6 +56,23 @@ std::map<std::string, std::string> Previous(
 
 }  // namespace
 
+size_t FetchLockedUrls(App& app, const lock::Lockfile& lock,
+                       build::NameTable& table) {
+  size_t fetched = 0;
+  for (const lock::UrlPin& pin : lock.urls) {
+    ++fetched;
+    if (app.store().content().Has(pin.checksum)) continue;
+    const build::UrlContent now = table.AskUrl(pin.name);
+    if (now.checksum == pin.checksum) continue;
+    Error error(ErrorCode::kPolicy,
+                fmt::format("{} is {} now, the lock has {}", pin.name,
+                            now.checksum.ToString(), pin.checksum.ToString()));
+    throw error.At(pin.range).WithHint(fmt::format(
+        "if the new file is right: imgbuild lock --update {}", pin.name));
+  }
+  return fetched;
+}
+
 int LockFetch(App& app, const Words& words) {
   LockFlags flags;
   Args args("lock fetch [OPTIONS] [PATH…]",
@@ -92,7 +92,7 @@ int LockFetch(App& app, const Words& words) {
   for (const LockedFile& file : files) {
     const lock::Lockfile& lock = RequireLock(file);
     const size_t images = FetchImages(app, lock);
-    const size_t urls = FetchUrls(app, lock, *table);
+    const size_t urls = FetchLockedUrls(app, lock, *table);
     fmt::print("{}: {} image{} and {} file{} in the store\n", file.lock_path,
                images, images == 1 ? "" : "s", urls, urls == 1 ? "" : "s");
   }

@@ -452,6 +452,83 @@ class LockLifeTest(LockCase):
         self.assertIn("exclude each other", self.imgbuild(
             "pull", "--locked", "-a", "a", status=2).error)
 
+    def test_bundle_builds_without_a_registry(self):
+        directory = tempfile.mkdtemp(dir=self.dir)
+        with open(f"{directory}/file", "w", encoding="ascii") as file:
+            file.write("from the bundle\n")
+        handler = functools.partial(_Quiet, directory=directory)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.push("one")
+        self.push("two", b"two\n")
+        self.dockerfile(
+            f"FROM {self.host}/two:1 AS two\nFROM {self.host}/one:1\n"
+            f"ADD http://127.0.0.1:{server.server_port}/file /file\n"
+            "COPY --from=two /version /2\nRUN cat /2 /file\n")
+        self.imgbuild("lock")
+        out = self.dir / "bundle"
+        out.mkdir()
+        tars = [out / "a.tar", out / "b.tar"]
+        for tar in tars:
+            self.assertIn("3 names, ",
+                          self.imgbuild("lock", "bundle", str(tar)).stdout)
+        self.assertEqual(tars[0].read_bytes(), tars[1].read_bytes())
+        self.imgbuild("lock", "bundle", str(out / "layout"))
+        with tarfile.open(tars[0]) as tar:
+            names = sorted(m.name for m in tar.getmembers() if m.isfile())
+            index = json.load(tar.extractfile("index.json"))
+        self.assertEqual(names, sorted(
+            str(path.relative_to(out / "layout"))
+            for path in (out / "layout").rglob("*") if path.is_file()))
+        self.assertEqual(
+            [entry["annotations"]["org.opencontainers.image.ref.name"]
+             for entry in index["manifests"]],
+            re.findall(r'^name = "(.*)"$', self.lock_text(), re.MULTILINE))
+        online = self.build("--locked")
+        server.shutdown()
+        before = len(self.all_requests())
+        for number, bundle in enumerate((tars[0], out / "layout")):
+            store = {"IMGBUILD_ROOT": str(self.dir / f"store{number}")}
+            for _ in range(2):
+                built = self.build("--lock-bundle", str(bundle), env=store)
+                self.assertIn("lock: 3/3 names pinned", built.stderr)
+                self.assertEqual(built.digest, online.digest)
+        self.assertEqual(self.all_requests()[before:], [])
+
+        # A wrong byte, and then no blob at all.
+        store = {"IMGBUILD_ROOT": str(self.dir / "damaged")}
+        layer = max((out / "layout" / "blobs" / "sha256").iterdir(),
+                    key=lambda path: path.stat().st_size)
+        data = bytearray(layer.read_bytes())
+        data[len(data) // 2] ^= 1
+        layer.write_bytes(data)
+        result = self.build("--lock-bundle", str(out / "layout"), status=4,
+                            env=store)
+        self.assertIn(layer.name, result.error)
+        layer.unlink()
+        result = self.build("--lock-bundle", str(out / "layout"), status=6,
+                            env=store)
+        self.assertIn(f"sha256:{layer.name} is not in the bundle", result.error)
+        self.assertRegex(result.error, r" --> Dockerfile\.lock:\d+:\d+\n")
+        self.assertEqual(
+            self.imgbuild("images", "-q", env=store).stdout, "")
+        self.imgbuild("lock", "bundle", str(out / "layout"), status=2)
+
+    def test_bundle_refuses_repositories(self):
+        self.push("one")
+        self.dockerfile(f"FROM {self.host}/one:1\n")
+        self.imgbuild("lock")
+        with open(self.context / "Dockerfile.lock", "a",
+                  encoding="ascii") as file:
+            file.write('\n[[git]]\nname = "https://example.com/r.git#main"\n'
+                       f'commit = "{"a" * 40}"\n')
+        result = self.imgbuild("lock", "bundle", str(self.dir / "x.tar"),
+                               status=2)
+        self.assertIn("is a git repository", result.error)
+        self.assertIn(" --> Dockerfile.lock:", result.error)
+        self.assertFalse((self.dir / "x.tar").exists())
+
     def test_two_at_once_lose_nothing(self):
         for name in ("one", "two"):
             self.push(name)
