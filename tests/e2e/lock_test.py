@@ -514,6 +514,14 @@ class LockLifeTest(LockCase):
         self.assertEqual(
             self.imgbuild("images", "-q", env=store).stdout, "")
         self.imgbuild("lock", "bundle", str(out / "layout"), status=2)
+        data = bytearray(tars[0].read_bytes())
+        with tarfile.open(tars[0]) as tar:
+            member = tar.getmember("blobs/sha256/" + layer.name)
+        data[member.offset_data + member.size // 2] ^= 1
+        tars[0].write_bytes(data)
+        result = self.build("--lock-bundle", str(tars[0]), status=4, env=store)
+        self.assertIn(layer.name, result.error)
+        self.assertIn(f"while reading the bundle {tars[0]}", result.error)
 
     def test_bundle_refuses_repositories(self):
         self.push("one")
