@@ -70,8 +70,7 @@ BuildResult Assemble(const plan::BuildGraph& graph,
                      0};
 }
 
-void Record(store::Store& store, BuildResult& result,
-            const std::vector<oci::Reference>& tags) {
+void Record(store::Store& store, BuildResult& result) {
   const oci::Digest& digest = result.manifest.digest;
   result.unchanged = store.images().FindManifest(digest).has_value();
   store.content().Put(result.config);
@@ -84,6 +83,11 @@ void Record(store::Store& store, BuildResult& result,
       oci::ParseImageConfig(result.config),
       result.manifest.manifest->layers};
   store.images().PutImage(transfer::RecordImage(store, image));
+}
+
+void MoveTags(store::Store& store, const BuildResult& result,
+              const std::vector<oci::Reference>& tags) {
+  const oci::Digest& digest = result.manifest.digest;
   for (const oci::Reference& tag : tags) {
     const oci::Reference name = tag.WithDefaultTag();
     store.images().SetName(

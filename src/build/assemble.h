@@ -15,10 +15,12 @@ BuildResult Assemble(
     const plan::BuildGraph& graph, const std::vector<VertexResult>& results,
     const std::map<std::string, std::string>& annotations = {});
 
-// Stores both, records the image and moves the tags. Sets result.unchanged.
+// Stores both and records the image. Sets result.unchanged.
 // REQUIRES: the blobs of all layers are in the store.
-void Record(store::Store& store, BuildResult& result,
-            const std::vector<oci::Reference>& tags);
+void Record(store::Store& store, BuildResult& result);
+// REQUIRES: it was recorded.
+void MoveTags(store::Store& store, const BuildResult& result,
+              const std::vector<oci::Reference>& tags);
 
 }  // namespace imgbuild::build
 

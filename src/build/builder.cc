@@ -146,7 +146,9 @@ BuildResult Builder::Build(const BuildRequest& request) {
   BuildResult result = Assemble(request.graph, results, request.annotations);
   result.cached_steps = run.cached();
   result.run_steps = run.ran();
-  Record(env_.store, result, request.tags);
+  Record(env_.store, result);
+  if (request.accept) request.accept(result.manifest.digest);
+  MoveTags(env_.store, result, request.tags);
   return result;
 }
 

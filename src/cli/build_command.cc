@@ -17,6 +17,7 @@
 #include "cli/lint_report.h"
 #include "cli/lock_bundle.h"
 #include "cli/lock_input.h"
+#include "cli/output_lock.h"
 #include "cli/policed_plan.h"
 #include "cli/progress.h"
 
@@ -170,6 +171,7 @@ build::BuildResult Build(App& app, const BuildFlags& flags,
   const dockerfile::CheckOptions checks = CheckOptionsOf(file, options);
 
   const BuildLock lock = OpenLock(input, flags);
+  const OutputLock expected(lock, options.build_args, flags.record_output);
   if (!flags.lock_bundle.empty()) {
     ImportBundle(app, flags.lock_bundle, *lock.lock);
   }
@@ -184,14 +186,25 @@ build::BuildResult Build(App& app, const BuildFlags& flags,
   build::BuildEnvironment environment{
       app.store(), app.transfer(), app.executor(), progress,
       app.pool(),  app.cancel,     &app.fetcher()};
-  const build::BuildRequest request{
-      graph,       contexts.map(), secrets, input.slot_prefix,
-      jobs,        outputs.tags,   &agents, limits,
-      annotations, flags.slow_path};
+  const build::BuildRequest request{graph,
+                                    contexts.map(),
+                                    secrets,
+                                    input.slot_prefix,
+                                    jobs,
+                                    outputs.tags,
+                                    &agents,
+                                    limits,
+                                    annotations,
+                                    flags.slow_path,
+                                    [&](const oci::Digest& made) {
+                                      expected.Check(file, graph, options, made,
+                                                     progress);
+                                    }};
   build::BuildResult result = build::Builder(environment).Build(request);
   for (const build::OutputSpec& output : outputs.specs) {
     build::Export(environment, result, output, outputs.tags);
   }
+  expected.Record(file, graph, options, result.manifest.digest, progress);
   ShowExport(progress, result, outputs.tags);
   return result;
 }

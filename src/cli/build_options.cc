@@ -150,6 +150,9 @@ void AddBuildFlags(Args& args, BuildFlags& f) {
   args.List("-o,--output", &f.outputs, "SPEC",
             "type=image|oci|docker|tar|local,dest=…; DIR; - for a tar");
   args.Flag("-q,--quiet", &f.quiet, "print the image id only");
+  args.Flag("--record-output", &f.record_output,
+            "write the digest that is made into the lock: later builds are "
+            "compared with it");
   args.HiddenFlag("--slow-path", &f.slow_path);
   args.List("--secret", &f.secrets, "SPEC", "id=ID[,src=FILE|,env=VARIABLE]");
   args.List("--ssh", &f.ssh, "SPEC",

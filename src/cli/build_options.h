@@ -59,6 +59,7 @@ struct BuildFlags {
   bool frozen = false;
   std::string lockfile;
   std::string lock_bundle;
+  bool record_output = false;
 };
 
 // What decides the image; shared by build and plan.

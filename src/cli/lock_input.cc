@@ -89,6 +89,7 @@ BuildLock OpenLock(const BuildInput& input, const BuildFlags& flags) {
   }
   if (flags.no_locked) return lock;
   lock.flags = FlagsFor(input);
+  lock.writable = !flags.lockfile.empty() || !input.fetched;
   if (!flags.lockfile.empty()) {
     lock.path = flags.lockfile;
   } else if (!input.dockerfile_path.empty()) {

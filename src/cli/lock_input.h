@@ -19,6 +19,8 @@ struct BuildLock {
   std::string path;             // where it is or would be
   std::string dockerfile_path;  // "" when it is no file of this machine
   build::LockMode mode = build::LockMode::kPrefer;
+  // At `path` on this machine, not in a context that was fetched.
+  bool writable = false;
   std::string flags;  // of `imgbuild lock`, for messages: " -f app.Dockerfile"
 };
 

@@ -422,6 +422,84 @@ class LockLifeTest(LockCase):
         self.assertIn(f"Digest: {old}\n", pulled.stdout)
         self.assertTrue(pulled.stdout.endswith(f"{name}@{old}\n"))
 
+    def test_recorded_output(self):
+        self.push("one")
+        self.write("file", "one\n")
+        self.dockerfile(f"FROM {self.host}/one:1 AS first\n"
+                        "COPY file /first\n"
+                        "FROM first AS last\nCOPY file /got\n")
+        self.assert_error(
+            self.build("--record-output", status=2),
+            "error: --record-output: there is no Dockerfile.lock\n"
+            "   = hint: `imgbuild lock` makes it\n")
+        self.imgbuild("lock")
+        self.assertNotIn("output:", self.build("--locked").stderr)
+        made = self.build("--record-output", "-t", "app:1")
+        self.assertIn("output: recorded in Dockerfile.lock", made.stderr)
+        block = ('[[output]]\nplatform = "linux/amd64"\n'
+                 f'manifest = "{made.digest}"\n')
+        text = self.lock_text()
+        self.assertIn(block, text)
+        # The last stage by its name is the same output; another has none.
+        for words in ((), ("--target=last",), ("--no-cache",)):
+            self.assertIn("output: as recorded",
+                          self.build("--locked", *words).stderr)
+        self.assertNotIn("output:",
+                         self.build("--locked", "--target=first").stderr)
+        self.build("--record-output", "--target=first")
+        self.assertIn('[[output]]\ntarget = "first"\n', self.lock_text())
+        self.assertIn(block, self.lock_text())
+        # `lock` and `lock --update` keep what was recorded.
+        self.imgbuild("lock", "--update")
+        self.assertIn(block, self.lock_text())
+
+        self.write("file", "two\n")
+        line = self.lock_text().split(made.digest)[0].count("\n") + 1
+        failed = self.build("--locked", "-t", "app:1", status=6)
+        self.assertRegex(failed.error,
+                         "error: this build made sha256:[0-9a-f]{64}; "
+                         f"Dockerfile.lock expects {made.digest}\n")
+        self.assertIn(f" --> Dockerfile.lock:{line}:", failed.error)
+        self.assertIn("--record-output", failed.error)
+        self.build("-t", "app:1", env={"CI": "true"}, status=6)
+        # No tag was moved, and the image is there by its digest.
+        self.assertEqual(self.imgbuild("run", "app:1", "cat", "/got").stdout,
+                         "one\n")
+        new = failed.error.split("made ")[1].split(";")[0]
+        self.assertEqual(self.imgbuild("run", new, "cat", "/got").stdout,
+                         "two\n")
+        self.assertNotIn(new, self.lock_text())
+        # Without --locked it is a warning.
+        warned = self.build("-t", "app:1")
+        self.assertIn(f"warning: this build made {new}; Dockerfile.lock "
+                      f"expects {made.digest}", warned.stderr)
+        self.assertEqual(self.imgbuild("run", "app:1", "cat", "/got").stdout,
+                         "two\n")
+        self.assertNotIn(new, self.lock_text())
+        self.build("--record-output", env={"CI": "true"})
+        self.assertNotIn(made.digest, self.lock_text())
+        self.assertIn("output: as recorded", self.build("--locked").stderr)
+
+    def test_output_of_a_variant(self):
+        self.push("one")
+        self.dockerfile(f"ARG V=1\nFROM {self.host}/one:1\nARG V\n"
+                        "LABEL v=$V\n")
+        self.imgbuild("lock")
+        self.assertIn("Dockerfile.lock has no variant with these --build-arg",
+                      self.build("--record-output", "--build-arg=V=2",
+                                 status=2).error)
+        self.build("--record-output")
+        # Other arguments make another image, which is nothing to warn about.
+        self.assertNotIn("output", self.build("--build-arg=V=2").stderr)
+        self.imgbuild("lock", "--variant=two", "--build-arg=V=2")
+        self.build("--record-output", "--build-arg=V=2")
+        self.assertIn('variant = "two"\nmanifest', self.lock_text())
+        self.assertIn("output: as recorded", self.build("--locked").stderr)
+        self.assertIn("output: as recorded", self.build(
+            "--locked", "--build-arg=V=2").stderr)
+        self.assertIn("uses no lock", self.build(
+            "--record-output", "--no-locked", status=2).error)
+
     def test_names_that_the_lock_has_not(self):
         digest = self.push("one")
         self.dockerfile(f"FROM {self.host}/one:1\n")

@@ -5,6 +5,7 @@
 #define IMGBUILD_BUILD_BUILDER_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -50,6 +51,9 @@ struct BuildRequest {
   // Takes no short cut: nothing of an earlier layer is used and no directory
   // is made but from a blob. The image is the same; tests hold it to that.
   bool slow_path = false;
+  // Called when the image is in the store, by digest alone. What it throws ends
+  // the build before a tag moves.
+  std::function<void(const oci::Digest& manifest)> accept = {};
 };
 
 struct BuildResult {
