@@ -197,6 +197,11 @@ exec::ExitResult Monitor::Run(exec::ExecIo io, const CancelToken& cancel) {
     result.exit_code = was_running ? 137 : 125;
     if (!was_running) result.start_error = error.message();
     RecordEnd(result);
+    if (was_running) {
+      // Nobody listens any more: `inspect` tells why it was lost.
+      container_.record.error = error.message();
+      Record();
+    }
     throw;
   }
 }

@@ -217,10 +217,15 @@ void Running::StartCreated() const {
   InsideSpec stdio;
   stdio.stderr_fd = log.get();
   Process process = StartRuntime({"start", started_.id}, stdio, {});
-  if (process.Wait().ok()) return;
+  const ExitStatus status = process.Wait();
+  // The runtime stands in the container's own cgroups: a container that ends at
+  // once takes it along. It was started then, and conmon knows how it ended.
+  // (137: the process that entered the container's namespaces reports it.)
+  constexpr int kKilled = 128 + SIGKILL;
+  if (status.ok() || status.signal == SIGKILL || status.code == kKilled) return;
   ::lseek(log.get(), 0, SEEK_SET);
   throw Error(ErrorCode::kHost,
-              fmt::format("start container: {}",
+              fmt::format("start container: {}: {}", status.ToString(),
                           Trim(fs::ReadFd(log.get(), kMaxProcFile,
                                           "messages of the runtime"))));
 }

@@ -396,6 +396,13 @@ class Detached(ContainerCase):
         wait_until(lambda: "(healthy)" in self.status_of("cc"))
         self.assertEqual(len(self.ids("--filter", "health=healthy")), 1)
 
+    def test_those_that_end_at_once(self):
+        names = [f"quick{number}" for number in range(12)]
+        for name in names:
+            self.imgbuild("run", "-d", "--name", name, "b", "sh", "-c",
+                          "exit 3")
+        self.assertEqual(self.out("wait", *names), "3\n" * len(names))
+
     def test_restart_policy(self):
         self.start("--restart", "on-failure:2", "b", "sh", "-c",
                    "echo x >> /n; exit 1")
