@@ -72,20 +72,26 @@ Words CommandFirst(const Words& words) {
     }
     i += words[i].find('=') == std::string::npos ? 2 : 1;
   }
-  if (i == 0 || i >= words.size()) return words;
+  if (i >= words.size()) return OwnSpelling(words);
+  const auto begin = words.begin() + static_cast<std::ptrdiff_t>(i);
+  Words out = OwnSpelling(Words(begin, words.end()));
   for (const Command& command : Commands()) {
-    if (words[i] != command.name) continue;
-    const auto at = words.begin() + static_cast<std::ptrdiff_t>(i);
-    Words out = {*at};
-    out.insert(out.end(), words.begin(), at);
-    out.insert(out.end(), at + 1, words.end());
+    if (out[0] != command.name) continue;
+    // A verb stays beside its command; the words of others may be a
+    // container's (`run IMAGE …`).
+    constexpr std::string_view kWithVerbs[] = {"config", "context", "index",
+                                               "lock",   "prune",   "store"};
+    const bool verb =
+        std::ranges::find(kWithVerbs, out[0]) != std::end(kWithVerbs) &&
+        out.size() > 1 && !out[1].starts_with('-');
+    out.insert(out.begin() + (verb ? 2 : 1), words.begin(), begin);
     return out;
   }
-  return words;
+  return i == 0 ? out : words;
 }
 
 int Dispatch(App& app, const Words& all_words) {
-  const Words words = OwnSpelling(CommandFirst(all_words));
+  const Words words = CommandFirst(all_words);
   if (words.empty() || words[0] == "--help" || words[0] == "-h" ||
       words[0] == "help") {
     PrintHelp();

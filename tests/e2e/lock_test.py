@@ -212,6 +212,13 @@ class LockTest(LockCase):
         self.assertIn("lock: 1/1 names pinned", self.build("--locked").stderr)
         self.imgbuild("lock", "--check")
 
+    def test_global_flag_before_two_words(self):
+        self.push("one")
+        self.dockerfile(f"FROM {self.host}/one:1\n")
+        self.imgbuild("lock")
+        for words in (("lock", "prune"), ("image", "ls"), ("image", "prune")):
+            self.imgbuild("--root", str(self.store), *words)
+
     def test_own_digest_and_conflict(self):
         digest = self.push("one")
         other = self.push("one", b"other\n")
