@@ -11,6 +11,7 @@
 #include "imgbuild/layer/extract.h"
 #include "imgbuild/layer/layer_writer.h"
 #include "imgbuild/util/error.h"
+#include "imgbuild/util/fs.h"
 
 namespace imgbuild::build {
 namespace {
@@ -21,11 +22,6 @@ constexpr size_t kPipeBytes = 4u << 20;
 constexpr size_t kMaxShare = 4;
 
 using Paths = std::set<std::string>;
-
-std::string ParentPath(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "" : path.substr(0, slash);
-}
 
 bool IsWhiteoutName(std::string_view path) {
   const size_t slash = path.rfind('/');
@@ -108,7 +104,7 @@ class Difference {
       if (entry == nullptr) return std::nullopt;
       if (IsSame(*entry, *files)) continue;
       for (std::string at = path; !at.empty() && paths.insert(at).second;) {
-        at = ParentPath(at);
+        at = fs::ParentPath(at);
         // A directory that the tar only implies looks different on each stack.
         if (!at.empty() && tree_.Find(at) == nullptr) return std::nullopt;
       }

@@ -19,16 +19,6 @@ namespace {
 
 using context::ContextSource;
 
-std::string BaseName(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? path : path.substr(slash + 1);
-}
-
-std::string DirName(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "" : path.substr(0, slash);
-}
-
 std::string JoinPath(const std::string& dir, const std::string& name) {
   return dir.empty() ? name : name.empty() ? dir : dir + "/" + name;
 }
@@ -120,7 +110,8 @@ class CopyRunner {
     if (tree_.TypeAt(path) == FileType::kDirectory) {
       return JoinPath(path, name);
     }
-    tree_.MakeDirs(DirName(path), ParentMode(), owner_.value_or(Owner{}));
+    tree_.MakeDirs(fs::ParentPath(path), ParentMode(),
+                   owner_.value_or(Owner{}));
     return path;
   }
 
@@ -168,7 +159,7 @@ class CopyRunner {
       AddArchive(*source_, item.path);
       return;
     }
-    CopyItem(item, FileDestination(BaseName(match.name)));
+    CopyItem(item, FileDestination(fs::BaseName(match.name)));
   }
 
   // A repository is copied like a directory, a URL like a file that only its

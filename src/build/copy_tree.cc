@@ -3,15 +3,11 @@
 #include <fmt/format.h>
 
 #include "imgbuild/util/error.h"
+#include "imgbuild/util/fs.h"
 #include "imgbuild/util/strings.h"
 
 namespace imgbuild::build {
 namespace {
-
-std::string DirName(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "" : path.substr(0, slash);
-}
 
 layer::EntryType ToEntryType(FileType type) {
   switch (type) {
@@ -84,7 +80,7 @@ void CopyTree::Plan(Planned planned) {
 // The layer says what the directories on the way are, as they are below: so it
 // means the same wherever it is unpacked.
 void CopyTree::KeepParents(const std::string& path) {
-  const std::string parent = DirName(path);
+  const std::string parent = fs::ParentPath(path);
   if (parent.empty() || parent == last_parent_) return;
   if (!planned_.contains(parent)) {
     const auto info = below_->Lstat(parent);
@@ -109,7 +105,7 @@ void CopyTree::MakeDirs(const std::string& path, uint32_t mode,
     }
     return;
   }
-  MakeDirs(DirName(path), mode, owner);
+  MakeDirs(fs::ParentPath(path), mode, owner);
   layer::Entry entry;
   entry.path = path;
   entry.type = layer::EntryType::kDirectory;

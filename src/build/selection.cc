@@ -13,16 +13,6 @@ namespace {
 
 using context::ContextSource;
 
-std::string BaseName(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? path : path.substr(slash + 1);
-}
-
-std::string DirName(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "" : path.substr(0, slash);
-}
-
 // `COPY nope /x`: says where it was looked for and why it may be missing.
 Error Missing(const ContextSource& source, const std::string& path,
               const std::string& keyword, const SourceRange& range) {
@@ -38,12 +28,12 @@ Error Missing(const ContextSource& source, const std::string& path,
                                Quoted(hidden->pattern)));
     return error;
   }
-  const std::string dir = DirName(path);
+  const std::string dir = fs::ParentPath(path);
   const std::string parent = ResolveInTree(source, dir, true);
   const auto info = source.Lstat(parent);
   if (info && info->type == FileType::kDirectory) {
     const std::vector<std::string> names = source.List(parent);
-    if (const auto near = Suggest(BaseName(path), names)) {
+    if (const auto near = Suggest(fs::BaseName(path), names)) {
       error.WithHint(fmt::format("did you mean {}?",
                                  dir.empty() ? *near : dir + "/" + *near));
     }

@@ -20,22 +20,12 @@ Error Refused(std::string why) {
   return Error(ErrorCode::kDockerfile, "INCLUDE: " + std::move(why));
 }
 
-// "" for a name without a directory.
-std::string DirName(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "" : path.substr(0, slash);
-}
-
-std::string BaseName(const std::string& path) {
-  return path.substr(path.rfind('/') + 1);
-}
-
 Error Absent(int root_fd, const std::string& path, const std::string& name) {
   Error error = Refused(fmt::format("there is no file {}", Quoted(name)));
   const UniqueFd dir =
-      TryOpenBeneath(root_fd, DirName(path), O_RDONLY | O_DIRECTORY);
+      TryOpenBeneath(root_fd, fs::ParentPath(path), O_RDONLY | O_DIRECTORY);
   if (!dir) return error;
-  if (const auto near = Suggest(BaseName(path), fs::ListDir(dir.get()))) {
+  if (const auto near = Suggest(fs::BaseName(path), fs::ListDir(dir.get()))) {
     error.WithHint(fmt::format("did you mean {}?", *near));
   }
   return error;
@@ -58,7 +48,7 @@ IncludeFiles FilesOf(const BuildInput& input) {
   }
   if (input.dockerfile_path.empty()) return {UniqueFd(), dockerfile, ""};
   UniqueFd dir = DirectoryOf(input.dockerfile_path);
-  std::string path = BaseName(input.dockerfile_path);
+  std::string path = fs::BaseName(input.dockerfile_path);
   if (dir && input.context_fd) {
     const std::string root = fs::PathOfFd(input.context_fd.get());
     const std::string below = fs::PathOfFd(dir.get());
@@ -91,7 +81,7 @@ std::shared_ptr<const SourceFile> IncludeFiles::Read(const SourceFile& from,
   if (name.starts_with('/')) {
     throw Refused("a file is named relative to the one that includes it");
   }
-  const std::string dir = DirName(paths_.at(&from));
+  const std::string dir = fs::ParentPath(paths_.at(&from));
   const std::string path = fs::CleanPath(dir.empty() ? name : dir + "/" + name);
   if (path == ".." || path.starts_with("../")) {
     throw Refused(

@@ -171,7 +171,9 @@ class Resolver {
 
   void FinishSecret() {
     if (spec_.id.empty()) spec_.id = std::exchange(spec_.source, "");
-    if (spec_.id.empty()) spec_.id = BaseName(spec_.target);
+    if (spec_.id.empty() && !spec_.target.empty()) {
+      spec_.id = fs::BaseName(fs::CleanPath(spec_.target));
+    }
     if (spec_.id.empty()) {
       throw options_.Whole("secret needs an id, a source or a target")
           .WithHint("write id=NAME");
@@ -180,14 +182,7 @@ class Resolver {
       throw options_.At("env", "the variable's name is empty");
     // With env= alone there is no file.
     if (spec_.target.empty() && !spec_.env)
-      spec_.target = "/run/secrets/" + BaseName(spec_.id);
-  }
-
-  static std::string BaseName(const std::string& path) {
-    if (path.empty()) return path;
-    const std::string clean = fs::CleanPath(path);
-    const size_t slash = clean.rfind('/');
-    return slash == std::string::npos ? clean : clean.substr(slash + 1);
+      spec_.target = "/run/secrets/" + fs::BaseName(fs::CleanPath(spec_.id));
   }
 
   MountOptions options_;

@@ -103,6 +103,10 @@ pid_t CloneShared(CloneRequest& request) {
   void* stack = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (stack == MAP_FAILED) return -1;
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   bool into_cgroup = request.cgroup2_fd >= 0;
   long pid = CloneByArgs(request, stack, into_cgroup);
   if (pid < 0 && into_cgroup && RetryOutsideCgroup(errno)) {
@@ -119,6 +123,7 @@ pid_t CloneShared(CloneRequest& request) {
                 request.argument, &request.pidfd);
   }
   int error = errno;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   munmap(stack, kStackBytes);
   errno = error;
   return static_cast<pid_t>(pid);

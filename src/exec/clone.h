@@ -22,7 +22,8 @@ struct CloneRequest {
 };
 
 // The child's pid, or -1 with errno. `enter_cgroup` is set before the child
-// runs. REQUIRES: all signals are blocked.
+// runs. The child starts with all signals blocked: no handler of ours may run
+// in it while it shares our memory.
 pid_t CloneShared(CloneRequest& request);
 
 }  // namespace imgbuild::exec

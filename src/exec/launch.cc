@@ -250,15 +250,8 @@ Launched Launch(const LaunchPlan& plan) {
   request.function = ChildMain;
   request.argument = &shared;
   shared.request = &request;
-  // No handler of ours may run in the child while it shares our memory.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pid_t pid = CloneShared(request);
-  int error = errno;
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (pid < 0) ThrowCloneError(error);
+  const pid_t pid = CloneShared(request);
+  if (pid < 0) ThrowCloneError(errno);
   Launched launched(pid, UniqueFd(request.pidfd));
   if (shared.error != 0) {
     launched.Wait();

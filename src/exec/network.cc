@@ -15,7 +15,6 @@
 
 #include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <cstring>
 #include <optional>
 #include <vector>
@@ -106,13 +105,8 @@ UniqueFd MakeNamespace() {
   request.flags = CLONE_NEWNET | CLONE_FILES;
   request.function = MakeNamespaceMain;
   request.argument = &made;
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pid_t pid = CloneShared(request);
-  int error = errno;
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const pid_t pid = CloneShared(request);
+  const int error = errno;
   UniqueFd pidfd(request.pidfd);
   if (pid < 0) throw ErrnoError("create", "network namespace", error);
   while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {

@@ -60,11 +60,6 @@ void ApplyAll(int dir, const std::vector<Wanted>& wanted) {
   }
 }
 
-std::string ParentPath(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "" : path.substr(0, slash);
-}
-
 // Times of directories that get new names in them, from before.
 class KeptTimes {
  public:
@@ -98,7 +93,7 @@ void MakeParents(int dir, const std::string& path, const FileTree& below,
     times->Keep(path);
     return;
   }
-  MakeParents(dir, ParentPath(path), below, times, made);
+  MakeParents(dir, fs::ParentPath(path), below, times, made);
   fs::MakeDir(dir, path, 0755);
   LayerMeta one;
   one.implied = {path};
@@ -122,14 +117,14 @@ void MakeLinks(int dir, const LayerMeta& meta, const FileTree& below,
   std::map<std::string, std::string> copies;  // target -> its copy here
   for (const auto& link : meta.links) {
     const std::string target = ResolveInTree(below, link.target, false);
-    MakeParents(dir, ParentPath(link.path), below, &times, made);
+    MakeParents(dir, fs::ParentPath(link.path), below, &times, made);
     // A whiteout may have been there before the link.
     ::unlinkat(dir, link.path.c_str(), 0);
     auto copy = copies.find(target);
     if (copy == copies.end()) {
       std::string name = link.path;
       if (SameFile(below, merged, target) && target != link.path) {
-        MakeParents(dir, ParentPath(target), below, &times, made);
+        MakeParents(dir, fs::ParentPath(target), below, &times, made);
         name = target;
       }
       CopyNode(below, target, dir, name);

@@ -19,17 +19,6 @@
 namespace imgbuild::store {
 namespace {
 
-std::string ParentOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "" : path.substr(0, slash);
-}
-
-std::string_view NameOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? std::string_view(path)
-                                    : std::string_view(path).substr(slash + 1);
-}
-
 struct DirCloser {
   void operator()(DIR* dir) const { ::closedir(dir); }
 };
@@ -112,7 +101,8 @@ void OverlayTree::ResolveLinks() {
                                 Quoted(link.target)));
       }
       layers_[i].links.emplace(link.path, std::move(*place));
-      layers_[i].links_by_parent[ParentOf(link.path)].push_back(link.path);
+      layers_[i].links_by_parent[fs::ParentPath(link.path)].push_back(
+          link.path);
     }
   }
 }
@@ -153,9 +143,9 @@ std::optional<OverlayTree::Place> OverlayTree::Find(
     }
     return PlaceOfDirectory(all, path);
   }
-  const DirectoryPtr parent = GetDirectory(ParentOf(path));
+  const DirectoryPtr parent = GetDirectory(fs::ParentPath(path));
   if (parent == nullptr) return std::nullopt;
-  const Name* name = parent->FindName(NameOf(path));
+  const Name* name = parent->FindName(fs::BaseName(path));
   if (name == nullptr) return std::nullopt;
   return PlaceOf(*parent, *name, path);
 }
@@ -173,9 +163,9 @@ OverlayTree::DirectoryPtr OverlayTree::GetDirectory(
       candidates.insert(candidates.begin(), i);
     }
   } else {
-    const DirectoryPtr parent = GetDirectory(ParentOf(path));
+    const DirectoryPtr parent = GetDirectory(fs::ParentPath(path));
     if (parent == nullptr) return nullptr;
-    const Name* name = parent->FindName(NameOf(path));
+    const Name* name = parent->FindName(fs::BaseName(path));
     if (name == nullptr || name->kind != Name::Kind::kDirectory) {
       return nullptr;
     }
@@ -216,8 +206,7 @@ bool OverlayTree::ReadLayer(uint32_t layer, const std::string& path, bool last,
   const auto links = layers_[layer].links_by_parent.find(path);
   if (links != layers_[layer].links_by_parent.end()) {
     for (const std::string& link : links->second) {
-      names->push_back(
-          {std::string(NameOf(link)), layer, Raw::Kind::kLowerLink});
+      names->push_back({fs::BaseName(link), layer, Raw::Kind::kLowerLink});
     }
   }
   const std::unique_ptr<DIR, DirCloser> dir(::fdopendir(fd.get()));

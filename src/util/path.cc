@@ -35,4 +35,13 @@ std::string CleanRelative(std::string_view path) {
   return CleanPath("/" + std::string(path)).substr(1);
 }
 
+std::string ParentPath(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  return std::string(slash == path.npos ? "" : path.substr(0, slash));
+}
+
+std::string BaseName(std::string_view path) {
+  return std::string(path.substr(path.rfind('/') + 1));
+}
+
 }  // namespace imgbuild::fs

@@ -78,6 +78,15 @@ TEST(CleanPath, RelativeNeverLeavesTheRoot) {
   EXPECT_EQ(CleanRelative("a/../../b"), "b");
 }
 
+TEST(PathTest, SplitsAtTheLastSlash) {
+  EXPECT_EQ(ParentPath("a/b/c"), "a/b");
+  EXPECT_EQ(ParentPath("a"), "");
+  EXPECT_EQ(ParentPath("/a"), "");
+  EXPECT_EQ(BaseName("a/b"), "b");
+  EXPECT_EQ(BaseName("a"), "a");
+  EXPECT_EQ(BaseName("a/"), "");
+}
+
 TEST_F(FsTest, ReadsWhatWasWritten) {
   Write("f", "hello");
   EXPECT_EQ(ReadFile(dir(), "f", 5), "hello");

@@ -141,6 +141,10 @@ std::string CleanPath(std::string_view path);
 // CleanPath("/" + path) without the leading slash: what a path inside a root
 // is called everywhere here ("" is the root itself). ".." cannot leave.
 std::string CleanRelative(std::string_view path);
+// "a/b/c" -> "a/b"; "" for a name without a slash. Purely lexical.
+std::string ParentPath(std::string_view path);
+// What stands behind the last slash: "a/b" -> "b", "a" -> "a".
+std::string BaseName(std::string_view path);
 
 }  // namespace imgbuild::fs
 
