@@ -3,16 +3,10 @@
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 
-
-def _free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+import loopback_registry
 
 
 def _make_root(directory):
@@ -33,7 +27,7 @@ def _make_root(directory):
         out.write("root:x:0:\nnogroup:x:65534:\n")
 
 
-def _push(work, port):
+def _push(work, address):
     root = os.path.join(work, "busybox-root")
     archive = os.path.join(work, "busybox.tar")
     _make_root(root)
@@ -41,7 +35,7 @@ def _push(work, port):
                     "-C", root, "-cf", archive, "."], check=True)
     # `tarball:` takes a bare root file system, so nothing of ours is measured with.
     subprocess.run(["skopeo", "copy", "-q", "--insecure-policy", "--dest-tls-verify=false", f"tarball:{archive}",
-                    f"docker://127.0.0.1:{port}/busybox:latest"], check=True)
+                    f"docker://{address}/busybox:latest"], check=True)
 
 
 @contextlib.contextmanager
@@ -50,21 +44,6 @@ def registry(work, given):
     if given:
         yield given
         return
-    port = _free_port()
-    config = os.path.join(work, "registry.yml")
-    with open(config, "w") as out:
-        out.write("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
-                  f"storage: {{filesystem: {{rootdirectory: {work}/registry}}}}\n"
-                  f"http: {{addr: 127.0.0.1:{port}}}\n")
-    server = subprocess.Popen(["docker-registry", "serve", config], stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(100):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.1)
-        _push(work, port)
-        yield f"127.0.0.1:{port}/busybox:latest"
-    finally:
-        server.terminate()
-        server.wait()
+    with loopback_registry.running(work) as address:
+        _push(work, address)
+        yield f"{address}/busybox:latest"
