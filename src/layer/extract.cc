@@ -158,10 +158,13 @@ int Extractor::CreateOver(const Place& place,
 
 void Extractor::PlaceFile(const Entry& entry, const Place& place) {
   UniqueFd fd;
+  // Most often this is the right mode at once, and SetMetadata() need not ask
+  // the file system for another one.
+  const mode_t mode = (entry.mode & 0777) | 0600;
   const int error = CreateOver(place, [&] {
     fd.reset(::openat(place.at(), place.c_name(),
                       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                      0600));
+                      mode));
     return fd ? 0 : -1;
   });
   if (error != 0) throw PlaceError("create", place.path, error);

@@ -8,11 +8,13 @@
 #include "imgbuild/layer/codec.h"
 #include "imgbuild/layer/extract.h"
 #include "imgbuild/util/error.h"
+#include "imgbuild/util/read_ahead.h"
 
 namespace imgbuild::transfer {
 namespace {
 
-constexpr size_t kPipeBytes = 4u << 20;
+// Between the socket and the inflating thread: a few reads of the socket.
+constexpr size_t kPipeBytes = 2u << 20;
 
 // Hashes what is read: the DiffId of the stream that the extraction saw.
 class HashingReader : public Reader {
@@ -91,15 +93,19 @@ void Unpack(const FetchContext& context, const LayerName& layer,
   }
   const auto plain = layer::Decompress(compressed, *compression);
   HashingReader hashed(*plain);
+  // Inflating and hashing cost about as much as making files: the last layer
+  // of an image has two cores to itself.
+  ReadAhead ahead(hashed);
   const auto pending = context.store.snapshots().Begin();
   layer::ExtractOptions options;
   options.opaque_xattr = context.store.snapshots().opaque_xattr();
   const layer::ExtractResult result =
-      layer::Extract(hashed, pending->fd(), options, context.cancel);
+      layer::Extract(ahead, pending->fd(), options, context.cancel);
   // A tar ends before its stream does; the DiffId is of the whole stream.
   std::byte rest[16384];
-  while (hashed.Read(rest) > 0) {
+  while (ahead.Read(rest) > 0) {
   }
+  ahead.Join();
   const uint64_t tar_size = hashed.size();
   const oci::DiffId diff_id = hashed.Finish();
   if (diff_id != layer.diff_id) {

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -254,7 +256,11 @@ void Transfer::Impl::EnsureBlobs(const std::vector<LayerName>& layers) {
 }
 
 void Transfer::Impl::EnsureUnpacked(const std::vector<LayerName>& layers) {
-  ForEach(layers, options_.parallel_layers, [this](const LayerName& layer) {
+  // The longest first: a big one that begins last is waited for alone.
+  std::vector<LayerName> order = layers;
+  std::ranges::stable_sort(order, std::ranges::greater{},
+                           [](const LayerName& l) { return l.blob.size; });
+  ForEach(order, options_.parallel_layers, [this](const LayerName& layer) {
     cancel_.Check();
     Once(layer.blob.digest.ToString(),
          [&] { FetchAndUnpack(Context(), layer); });

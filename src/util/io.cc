@@ -83,6 +83,8 @@ std::string ReadAll(Reader& from, size_t cap, std::string_view what) {
 BoundedPipe::BoundedPipe(size_t capacity)
     : ring_(std::max<size_t>(capacity, 1)) {}
 
+// One thread a side. Bytes are copied without the lock: what waits belongs to
+// the reading side, the room to the writing side.
 void BoundedPipe::Write(Bytes bytes) {
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -101,10 +103,13 @@ void BoundedPipe::Write(Bytes bytes) {
     const size_t tail = (head_ + size_) % ring_.size();
     const size_t run =
         std::min({bytes.size(), ring_.size() - size_, ring_.size() - tail});
+    lock.unlock();
     std::memcpy(ring_.data() + tail, bytes.data(), run);
     bytes = bytes.subspan(run);
+    lock.lock();
+    // Only a side that found nothing to do sleeps.
+    if (size_ == 0) changed_.notify_all();
     size_ += run;
-    changed_.notify_all();
   }
 }
 
@@ -113,23 +118,22 @@ size_t BoundedPipe::Read(std::span<std::byte> buffer) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock,
                 [&] { return size_ > 0 || write_closed_ || read_closed_; });
+  size_t total = 0;
+  while (!read_closed_ && total < buffer.size() && size_ > 0) {
+    const size_t run =
+        std::min({buffer.size() - total, size_, ring_.size() - head_});
+    lock.unlock();
+    std::memcpy(buffer.data() + total, ring_.data() + head_, run);
+    total += run;
+    lock.lock();
+    if (size_ == ring_.size()) changed_.notify_all();
+    head_ = (head_ + run) % ring_.size();
+    size_ -= run;
+  }
   if (read_closed_) {
     throw Error(ErrorCode::kHost, "read from pipe: it is closed");
   }
-  if (size_ == 0) {
-    if (write_error_) std::rethrow_exception(write_error_);
-    return 0;
-  }
-  size_t total = 0;
-  while (total < buffer.size() && size_ > 0) {
-    const size_t run =
-        std::min({buffer.size() - total, size_, ring_.size() - head_});
-    std::memcpy(buffer.data() + total, ring_.data() + head_, run);
-    head_ = (head_ + run) % ring_.size();
-    size_ -= run;
-    total += run;
-  }
-  changed_.notify_all();
+  if (total == 0 && write_error_) std::rethrow_exception(write_error_);
   return total;
 }
 

@@ -136,6 +136,27 @@ TEST_F(ExtractTest, AnUmaskDoesNotShow) {
                                       "f 666 0:0 implied/f =x"));
 }
 
+// What a new file has by itself is left alone, so it must be what is wanted.
+TEST_F(ExtractTest, WhatADirectoryHandsDownDoesNotShow) {
+  box.Extract(TarBuilder()
+                  .Owner(0, 50)
+                  .Dir("d/", 02775)
+                  .Owner(0, 0)
+                  .File("d/f", "", 0644)
+                  .File("d/suid", "", 04755)
+                  .File("d/closed", "", 0)
+                  .Dir("d/e/", 0755)
+                  .File("d/e/f", "", 0600)
+                  .Owner(0, 50)
+                  .File("d/sgid", "", 02755)
+                  .Finish());
+  EXPECT_THAT(
+      box.Tree(),
+      ElementsAre("d 2775 0:50 d", "f 0 0:0 d/closed =", "d 755 0:0 d/e",
+                  "f 600 0:0 d/e/f =", "f 644 0:0 d/f =",
+                  "f 2755 0:50 d/sgid =", "f 4755 0:0 d/suid ="));
+}
+
 TEST_F(ExtractTest, ReportsImpliedDirectories) {
   const ExtractResult result = box.Extract(TarBuilder()
                                                .File("a/b/c/f", "x")
