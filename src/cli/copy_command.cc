@@ -13,12 +13,12 @@
 namespace imgbuild::cli {
 namespace {
 
-const char* Word(registry::PushOutcome outcome) {
-  switch (outcome) {
+std::string Word(const registry::PushOutcome& outcome) {
+  switch (outcome.kind) {
     case registry::PushOutcome::kExists:
       return "Already exists";
     case registry::PushOutcome::kMounted:
-      return "Mounted";
+      return "Mounted from " + outcome.mounted_from;
     case registry::PushOutcome::kUploaded:
       break;
   }
@@ -53,8 +53,7 @@ int CopyCommand(App& app, const Words& words) {
             "Copy an image from one place to another, byte for byte: the "
             "digest stays. All platforms of an index, unless one is asked for. "
             "A place is NAME (a registry), store:NAME, oci:DIR[:TAG], "
-            "docker-archive:FILE[:NAME] or oci-archive:FILE[:NAME] (archives "
-            "as a destination).");
+            "docker-archive:FILE[:NAME] or oci-archive:FILE[:NAME].");
   args.Value("--platform", &platform, "OS/ARCH[/VARIANT]",
              "the image of an index for this platform alone");
   args.Flag("--by-digest", &by_digest, "under the digest, move no tag");
@@ -73,7 +72,7 @@ int CopyCommand(App& app, const Words& words) {
   options.referrers = referrers;
   if (!platform.empty()) options.platform = oci::Platform::Parse(platform);
   options.on_blob = [&](const oci::Descriptor& blob,
-                        registry::PushOutcome outcome) {
+                        const registry::PushOutcome& outcome) {
     if (quiet) return;
     fmt::print("{}: {} {}\n", blob.digest.Short(), Word(outcome),
                HumanSize(blob.size));

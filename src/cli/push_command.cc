@@ -14,12 +14,12 @@
 namespace imgbuild::cli {
 namespace {
 
-const char* Word(registry::PushOutcome outcome) {
-  switch (outcome) {
+std::string Word(const registry::PushOutcome& outcome) {
+  switch (outcome.kind) {
     case registry::PushOutcome::kExists:
       return "Layer already exists";
     case registry::PushOutcome::kMounted:
-      return "Mounted";
+      return "Mounted from " + outcome.mounted_from;
     case registry::PushOutcome::kUploaded:
       break;
   }
@@ -114,7 +114,7 @@ void PushOne(App& app, const store::NameRecord& record, const PushFlags& flags,
       }
     };
     options.on_blob = [](const oci::Descriptor& blob,
-                         registry::PushOutcome outcome) {
+                         const registry::PushOutcome& outcome) {
       if (IsConfig(blob)) return;
       fmt::print("{}: {}\n", blob.digest.Short(), Word(outcome));
       std::fflush(stdout);

@@ -135,7 +135,7 @@ PushOutcome BlobUpload::Run(const std::vector<std::string>& mount_from,
                             const CancelToken& cancel) {
   for (size_t i = 0; i < mount_from.size() && !location_; ++i) {
     if (TryMount(mount_from[i], i + 1 == mount_from.size(), cancel)) {
-      return PushOutcome::kMounted;
+      return {PushOutcome::kMounted, mount_from[i]};
     }
   }
   Retry retry = requester_.NewRetry();

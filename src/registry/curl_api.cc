@@ -20,7 +20,7 @@ void Find(void* library, const char* name, F* out) {
 
 void* OpenLibrary() {
   for (const char* name : {"libcurl.so.4", "libcurl-gnutls.so.4"}) {
-    if (void* library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL)) return library;
+    if (void* library = ::dlopen(name, RTLD_LAZY | RTLD_LOCAL)) return library;
   }
   throw Error(ErrorCode::kHost, "load libcurl.so.4: not found")
       .WithHint("install the package libcurl4");

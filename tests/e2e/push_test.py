@@ -72,7 +72,7 @@ class PullAndPush(harness.Case):
         name = f"{self.address}/pushed:2"
         self.imgbuild("pull", "-q", f"{self.base_name}:1")
         self.imgbuild("tag", f"{self.base_name}:1", name)
-        for outcome in ("Mounted", "Layer already exists"):
+        for outcome in ("Mounted from base", "Layer already exists"):
             done = self.imgbuild("push", name)
             self.assertRegex(
                 done.stdout,

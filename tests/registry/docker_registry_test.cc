@@ -160,7 +160,7 @@ TEST_F(DockerRegistryTest, Mount) {
                        BlobDescriptor(layer_), source,
                        {oci::Repository::Parse(registry.host() + "/base")}, {},
                        cancel_),
-      PushOutcome::kMounted);
+      PushOutcome(PushOutcome::kMounted, "base"));
   EXPECT_TRUE(source.offsets().empty());
 }
 
@@ -228,7 +228,7 @@ TEST_F(DockerRegistryTest, Tokens) {
                        BlobDescriptor(layer_), source,
                        {oci::Repository::Parse(registry.host() + "/app")}, {},
                        cancel_),
-      PushOutcome::kMounted);
+      PushOutcome(PushOutcome::kMounted, "app"));
 }
 
 TEST_F(DockerRegistryTest, TlsWithAPrivateAuthority) {

@@ -73,7 +73,7 @@ TEST_F(PushTest, NothingIsSentTwice) {
 TEST_F(PushTest, MountedFromARepositoryOfTheSameRegistry) {
   registry_.AddBlob("base/image", layer_);
   EXPECT_EQ(Push({"other.example/x", "r.example/base/image"}),
-            PushOutcome::kMounted);
+            PushOutcome(PushOutcome::kMounted, "base/image"));
   EXPECT_EQ(Methods(), "HEAD POST");
   EXPECT_TRUE(Stored());
 }

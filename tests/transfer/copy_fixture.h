@@ -67,7 +67,7 @@ class CopyFixture : public ::testing::Test {
                      CopyOptions options = {}) {
     outcomes_.clear();
     options.on_blob = [this](const oci::Descriptor&,
-                             registry::PushOutcome outcome) {
+                             const registry::PushOutcome& outcome) {
       outcomes_.push_back(outcome);
     };
     return Copy(source, target, options, cancel_).digest.ToString();

@@ -67,7 +67,8 @@ TEST_F(CopyTest, WhatIsThereCostsOneQuestion) {
 
 TEST_F(CopyTest, InOneRegistryBlobsAreMounted) {
   Copied("r.example/a/b:t", "r.example/c/d:1");
-  EXPECT_EQ(outcomes_, std::vector<PushOutcome>(2, PushOutcome::kMounted));
+  EXPECT_EQ(outcomes_, std::vector<PushOutcome>(
+                           2, PushOutcome(PushOutcome::kMounted, "a/b")));
   for (const std::string& line : NewRequests()) {
     EXPECT_FALSE(line.starts_with("GET https://r.example/v2/a/b/blobs/"))
         << line;

@@ -35,7 +35,7 @@ class PushTest : public ::testing::Test {
   CopyResult PushTo(const std::string& name) {
     CopyOptions options;
     options.on_blob = [&](const oci::Descriptor&,
-                          registry::PushOutcome outcome) {
+                          const registry::PushOutcome& outcome) {
       outcomes_.push_back(outcome);
     };
     outcomes_.clear();
@@ -85,8 +85,10 @@ TEST_F(PushTest, ALayerThatWasNeverFetchedIsMounted) {
   EXPECT_EQ(home_.Manifest("c/d", "1"), home_.Manifest("a/b", "t"));
   const std::string layer = image_->layers.at(0).digest.ToString();
   EXPECT_FALSE(Asked("GET https://r.example/v2/a/b/blobs/" + layer));
-  EXPECT_NE(std::ranges::find(outcomes_, registry::PushOutcome::kMounted),
-            outcomes_.end());
+  EXPECT_NE(
+      std::ranges::find(outcomes_, registry::PushOutcome(
+                                       registry::PushOutcome::kMounted, "a/b")),
+      outcomes_.end());
 }
 
 TEST_F(PushTest, ALayerThatIsNowhereElseIsFetchedFirst) {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "imgbuild/oci/manifest.h"
@@ -84,7 +85,17 @@ class BlobSource {
   virtual std::unique_ptr<Reader> ReadFrom(uint64_t offset) = 0;
 };
 
-enum class PushOutcome { kUploaded, kExists, kMounted };
+// What it took to have a blob over there.
+struct PushOutcome {
+  enum Kind { kUploaded, kExists, kMounted };
+  PushOutcome(Kind what, std::string from = "")  // NOLINT: implicit
+      : kind(what), mounted_from(std::move(from)) {}
+  bool operator==(const PushOutcome&) const = default;
+
+  Kind kind;
+  // kMounted: the path of a repository of the same registry.
+  std::string mounted_from;
+};
 
 // Thread-safe.
 class Client {

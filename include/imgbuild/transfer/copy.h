@@ -30,7 +30,7 @@ struct CopyOptions {
   std::function<void(const std::vector<oci::Descriptor>& blobs)> on_plan;
   // Called from several threads, one call at a time; blobs in no order.
   std::function<void(const oci::Descriptor& blob,
-                     registry::PushOutcome outcome)>
+                     const registry::PushOutcome& outcome)>
       on_blob;
 };
 
