@@ -24,9 +24,17 @@ constexpr Prefix kPrefixes[] = {
     {"docker-archive:", Place::Kind::kDockerArchive},
 };
 
-// "FILE:NAME:TAG" at the first colon.
+// "FILE:NAME:TAG" at the first colon, "FILE@sha256:HEX" at the digest.
 void SplitFile(const std::string& text, Place* place) {
   const size_t colon = text.find(':');
+  const size_t at = text.rfind('@', colon);
+  if (at != std::string::npos) {
+    if (auto digest = oci::Digest::TryParse(text.substr(at + 1))) {
+      place->path = text.substr(0, at);
+      place->digest = std::move(digest);
+      return;
+    }
+  }
   place->path = text.substr(0, colon);
   if (colon != std::string::npos) place->name = text.substr(colon + 1);
 }
@@ -39,8 +47,11 @@ Error DigestOfACopy() {
 
 std::optional<oci::Reference> ArchiveName(
     const Place& place, const std::optional<oci::Reference>& source) {
+  if (place.digest) throw DigestOfACopy();
   if (!place.name.empty()) {
-    return oci::Reference::Parse(place.name).WithDefaultTag();
+    const oci::Reference name = oci::Reference::Parse(place.name);
+    if (name.digest()) throw DigestOfACopy();
+    return name.WithDefaultTag();
   }
   if (source && source->tag()) return source->WithoutDigest();
   return std::nullopt;
@@ -90,10 +101,10 @@ std::unique_ptr<transfer::ImageSource> OpenSource(App& app,
       return transfer::LayoutSource(place.layout);
     case Place::Kind::kDockerArchive:
     case Place::Kind::kOciArchive:
-      break;
+      return transfer::ArchiveSource({place.path, place.name, place.digest},
+                                     app.cancel);
   }
-  throw Error(ErrorCode::kUsage, "archives are written here, not read")
-      .WithHint("imgbuild load -i FILE, then copy from store:NAME");
+  throw Error(ErrorCode::kUsage, "an unknown place");
 }
 
 std::unique_ptr<transfer::ImageTarget> OpenTarget(

@@ -2,7 +2,7 @@
 //   NAME, docker://NAME        a registry
 //   store:NAME                 the store
 //   oci:DIR[:TAG], oci:DIR@DIGEST, oci-layout://DIR…   an OCI layout
-//   docker-archive:FILE[:NAME], oci-archive:FILE[:NAME]
+//   docker-archive:FILE[:NAME], oci-archive:FILE[:NAME], FILE@DIGEST to read
 #ifndef IMGBUILD_CLI_PLACE_H_
 #define IMGBUILD_CLI_PLACE_H_
 
@@ -20,7 +20,8 @@ struct Place {
   enum class Kind { kRegistry, kStore, kLayout, kDockerArchive, kOciArchive };
   Kind kind = Kind::kRegistry;
   transfer::LayoutName layout;
-  std::string path;  // of an archive
+  std::string path;                   // of an archive
+  std::optional<oci::Digest> digest;  // in an archive
   std::string name;  // a reference; may be empty for an archive
 };
 // Throws Error(kUsage).

@@ -136,6 +136,8 @@ struct TarReader::Impl {
       entry.size = static_cast<uint64_t>(size);
     }
     member_size = entry.size;
+    whole_file =
+        entry.type == EntryType::kFile && archive_entry_sparse_count(raw) == 0;
     ReadXattrs(raw, &entry);
     Count(entry);
     return entry;
@@ -225,9 +227,16 @@ struct TarReader::Impl {
     return n;
   }
 
+  std::optional<uint64_t> DataOffset() const {
+    if (!whole_file) return std::nullopt;
+    // What the format reader has taken of its input: the headers so far.
+    return static_cast<uint64_t>(archive_filter_bytes(handle.get(), 0));
+  }
+
   LibarchiveInput input;
   TarLimits limits;
   ArchiveHandle handle;
+  bool whole_file = false;
   bool opened = false;
   bool ended = false;
   uint64_t entries = 0;
@@ -246,6 +255,9 @@ TarReader::~TarReader() = default;
 std::optional<Entry> TarReader::Next() { return impl_->Next(); }
 size_t TarReader::Read(std::span<std::byte> buffer) {
   return impl_->Read(buffer);
+}
+std::optional<uint64_t> TarReader::DataOffset() const {
+  return impl_->DataOffset();
 }
 std::optional<TarReader::Block> TarReader::ReadBlock() {
   return impl_->ReadBlock();

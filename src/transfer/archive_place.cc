@@ -1,23 +1,16 @@
 // An archive as a place to write to: a tar that holds an OCI layout and, for
 // `docker load`, Docker's manifest.json, as Docker's own `save` makes it.
 #include <fcntl.h>
-#include <fmt/format.h>
 
-#include <set>
-
-#include "imgbuild/layer/layer_writer.h"
 #include "imgbuild/transfer/place.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/fs.h"
 
-#include <nlohmann/json.hpp>
-
+#include "transfer/archive_tar.h"
 #include "transfer/layout_files.h"
 
 namespace imgbuild::transfer {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 std::string DirectoryOf(const std::string& file) {
   const size_t slash = file.rfind('/');
@@ -38,7 +31,7 @@ class ArchiveTargetImpl : public ImageTarget {
         temp_(directory_.get(), ".imgbuild-copy-"),
         fd_(fs::Open(temp_.fd(), "archive", O_WRONLY | O_CREAT | O_EXCL, 0644)),
         out_(fd_.get(), file_),
-        tar_(out_, pool, oci::Compression::kNone) {}
+        tar_(out_, pool, 0) {}
 
   bool in_order() const override { return true; }
   bool Has(const oci::Document&) override { return false; }
@@ -49,12 +42,12 @@ class ArchiveTargetImpl : public ImageTarget {
     cancel_.Check();
     const auto reader = bytes.ReadFrom(0);
     Verified verified(*reader, blob);
-    AddFile(BlobFile(blob.digest), blob.size, verified);
+    tar_.AddFile(BlobFile(blob.digest), blob.size, verified);
     verified.Finish();
     return registry::PushOutcome::kUploaded;
   }
   void PutDocument(const oci::Document& document) override {
-    AddText(BlobFile(document.digest), document.bytes);
+    tar_.AddText(BlobFile(document.digest), document.bytes);
   }
   void Name(const oci::Document& root) override {
     if (kind_ == ArchiveKind::kDocker && root.index) {
@@ -62,17 +55,17 @@ class ArchiveTargetImpl : public ImageTarget {
                   "a docker archive has one image, not an index")
           .WithHint("choose it with --platform, or use oci-archive:FILE");
     }
-    const std::string tag = name_ ? name_->tag().value_or("") : "";
-    oci::Index index{
-        std::string(oci::media_type::kOciIndex), {LayoutEntry(root, tag)}, {}};
-    if (!tag.empty()) {
-      index.manifests[0].annotations[kImageName] = name_->ToString();
-    }
-    AddText(kIndexFile, oci::Serialize(index));
+    const oci::Index index{
+        std::string(oci::media_type::kOciIndex), {NamedEntry(root, name_)}, {}};
+    tar_.AddText(kIndexFile, oci::Serialize(index));
     if (kind_ == ArchiveKind::kDocker) {
-      AddText("manifest.json", DockerManifest(*root.manifest));
+      std::vector<oci::Reference> names;
+      if (name_) names.push_back(*name_);
+      tar_.AddText(kDockerManifestFile,
+                   DockerManifest({{root.manifest->config.digest, names,
+                                    root.manifest->layers}}));
     }
-    AddText(kLayoutFile, kLayoutText);
+    tar_.AddText(kLayoutFile, kLayoutText);
     tar_.Finish();
     fs::Rename(temp_.fd(), "archive", directory_.get(),
                file_.substr(file_.rfind('/') + 1));
@@ -101,39 +94,6 @@ class ArchiveTargetImpl : public ImageTarget {
     oci::VerifyingWriter verify_;
   };
 
-  std::string DockerManifest(const oci::Manifest& manifest) const {
-    Json layers = Json::array();
-    for (const oci::Descriptor& layer : manifest.layers) {
-      layers.push_back(BlobFile(layer.digest));
-    }
-    Json tags = nullptr;
-    if (name_ && name_->tag()) tags = Json::array({name_->Familiar()});
-    return Json::array({{{"Config", BlobFile(manifest.config.digest)},
-                         {"RepoTags", tags},
-                         {"Layers", layers}}})
-        .dump();
-  }
-  void AddText(const std::string& path, const std::string& text) {
-    StringReader reader(text);
-    AddFile(path, text.size(), reader);
-  }
-  void AddFile(const std::string& path, uint64_t size, Reader& content) {
-    layer::Entry entry;
-    for (size_t slash = path.find('/'); slash != std::string::npos;
-         slash = path.find('/', slash + 1)) {
-      entry.path = path.substr(0, slash);
-      if (!directories_.insert(entry.path).second) continue;
-      entry.type = layer::EntryType::kDirectory;
-      entry.mode = 0755;
-      tar_.Add(entry, nullptr);
-    }
-    entry.path = path;
-    entry.type = layer::EntryType::kFile;
-    entry.mode = 0644;
-    entry.size = size;
-    tar_.Add(entry, &content);
-  }
-
   const std::string file_;
   const ArchiveKind kind_;
   const std::optional<oci::Reference> name_;
@@ -142,8 +102,7 @@ class ArchiveTargetImpl : public ImageTarget {
   fs::TempDir temp_;
   UniqueFd fd_;
   FdWriter out_;
-  layer::LayerWriter tar_;
-  std::set<std::string> directories_;
+  ArchiveTar tar_;
 };
 
 }  // namespace

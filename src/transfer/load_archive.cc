@@ -11,36 +11,11 @@
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
-#include <nlohmann/json.hpp>
-
+#include "transfer/archive_index.h"
 #include "transfer/sniffed.h"
 
 namespace imgbuild::transfer {
 namespace {
-
-using Json = nlohmann::json;
-
-constexpr uint64_t kMaxFiles = 100'000;
-
-Error Refused(const std::string& reason) {
-  return Error(ErrorCode::kRegistry, "archive: " + reason);
-}
-
-struct Stored {
-  oci::Digest digest;
-  uint64_t size = 0;
-};
-
-// "./a/b" is "a/b"; nullopt for what leads anywhere else.
-std::optional<std::string> CleanPath(std::string_view path) {
-  while (path.starts_with("./")) path.remove_prefix(2);
-  while (path.ends_with('/')) path.remove_suffix(1);
-  if (path == ".") return "";
-  for (const std::string& part : Split(path, '/')) {
-    if (part.empty() || part == "." || part == "..") return std::nullopt;
-  }
-  return std::string(path);
-}
 
 // Puts every file of the archive into the store.
 class Files {
@@ -53,17 +28,20 @@ class Files {
     const auto format = layer::SniffCompression(sniffed.head());
     const auto plain = layer::DecompressAny(sniffed, format);
     layer::TarLimits limits;
-    limits.max_entries = kMaxFiles;
+    limits.max_entries = kMaxArchiveFiles;
     layer::TarReader tar(*plain, limits);
     while (const auto entry = tar.Next()) {
-      const auto path = CleanPath(entry->path);
+      const auto path = CleanArchivePath(entry->path);
       if (!path) throw Refused("unsafe name " + Quoted(entry->path));
       if (entry->type == layer::EntryType::kDirectory || path->empty()) {
         continue;
       }
+      if (entry->type == layer::EntryType::kSymlink) {
+        links_.Add(*path, entry->link_target);
+        continue;
+      }
       if (entry->type != layer::EntryType::kFile) {
-        throw Refused(Quoted(*path) + " is neither a file nor a directory")
-            .WithHint("links in an archive of images are not followed");
+        throw NeitherFileNorDirectory(*path);
       }
       const auto [it, first] =
           files_.emplace(*path, Ingest(tar, *path, *entry));
@@ -72,30 +50,25 @@ class Files {
     if (files_.empty()) throw Refused("there is nothing in it");
   }
 
-  const Stored* Find(const std::string& path) const {
+  const ArchivePart* Find(const std::string& path) const {
     const auto found = files_.find(path);
     return found == files_.end() ? nullptr : &found->second;
   }
+  // The same, `path` being a link's or not.
+  const ArchivePart* FindLinked(const std::string& path) const {
+    return Find(links_.Follow(path));
+  }
   // A document of the archive's own; nullopt when it has none.
   std::optional<std::string> ReadText(const std::string& path) const {
-    const Stored* file = Find(path);
+    const ArchivePart* file = Find(path);
     if (file == nullptr) return std::nullopt;
     return store_.content().Read(file->digest, oci::kMaxManifestBytes);
   }
 
  private:
-  // blobs/sha256/HEX: the digest that the name promises.
-  static std::optional<oci::Digest> Promised(const std::string& path) {
-    const std::vector<std::string> parts = Split(path, '/');
-    if (parts.size() != 3 || parts[0] != "blobs") return std::nullopt;
-    auto digest = oci::Digest::TryParse(parts[1] + ":" + parts[2]);
-    if (!digest) throw Refused(Quoted(path) + " is not named by a digest");
-    return digest;
-  }
-
-  Stored Ingest(layer::TarReader& tar, const std::string& path,
-                const layer::Entry& entry) {
-    auto ingest = store_.content().Begin(Promised(path), entry.size);
+  ArchivePart Ingest(layer::TarReader& tar, const std::string& path,
+                     const layer::Entry& entry) {
+    auto ingest = store_.content().Begin(PromisedDigest(path), entry.size);
     std::vector<std::byte> buffer(256u << 10);
     while (const size_t n = tar.Read(buffer)) {
       ingest->Write(Bytes(buffer).first(n));
@@ -111,7 +84,8 @@ class Files {
 
   store::Store& store_;
   std::vector<oci::Digest>* ingested_;
-  std::map<std::string, Stored> files_;
+  std::map<std::string, ArchivePart> files_;
+  ArchiveLinks links_;
 };
 
 // One image that is in the store, before it has its names.
@@ -155,27 +129,6 @@ class Loader {
         oci::ParseDocument(text, oci::media_type::kOciIndex);
     for (const oci::Descriptor& entry : document.index->manifests) {
       AddTarget(entry, NamesOf(entry));
-    }
-  }
-
-  static std::vector<oci::Reference> NamesOf(const oci::Descriptor& entry) {
-    const auto text = [&](const char* key) {
-      const auto found = entry.annotations.find(key);
-      return found == entry.annotations.end() ? std::string() : found->second;
-    };
-    const std::string name = text("io.containerd.image.name");
-    if (!name.empty()) return {ParseName(name)};
-    // Only a tag as a rule, but some write whole names here.
-    const std::string ref = text("org.opencontainers.image.ref.name");
-    if (ref.find_first_of("/:") == std::string::npos) return {};
-    return {ParseName(ref)};
-  }
-
-  static oci::Reference ParseName(const std::string& text) {
-    try {
-      return oci::Reference::Parse(text).WithDefaultTag();
-    } catch (const Error& error) {
-      throw Refused(fmt::format("{}: {}", Quoted(text), error.message()));
     }
   }
 
@@ -256,77 +209,39 @@ class Loader {
     pending_.push_back({target, std::move(image), std::move(names)});
   }
 
-  // [{"Config": path, "RepoTags": […], "Layers": [path…]}]
   void ReadDockerArchive(const std::string& text) {
-    try {
-      for (const Json& entry : Json::parse(text)) AddDockerImage(entry);
-    } catch (const Json::exception& error) {
-      throw Refused(std::string("manifest.json: ") + error.what());
+    for (const ListedImage& image : ParseDockerManifest(text)) {
+      AddDockerImage(image);
     }
   }
 
-  const Stored& Require(const std::string& name) const {
-    const auto path = CleanPath(name);
-    const Stored* file = path ? files_.Find(*path) : nullptr;
+  const ArchivePart& Require(const std::string& name) const {
+    const auto path = CleanArchivePath(name);
+    const ArchivePart* file = path ? files_.FindLinked(*path) : nullptr;
     if (file != nullptr) return *file;
     throw Refused(Quoted(name) + " of manifest.json is missing");
   }
 
-  void AddDockerImage(const Json& entry) {
-    std::vector<oci::Reference> names;
-    if (entry.contains("RepoTags") && entry["RepoTags"].is_array()) {
-      for (const Json& tag : entry["RepoTags"]) {
-        names.push_back(ParseName(tag.get<std::string>()));
-        if (names.back().digest()) {
-          throw Refused(Quoted(tag.get<std::string>()) + " is no tag");
-        }
-      }
+  void AddDockerImage(const ListedImage& listed) {
+    std::vector<oci::Descriptor> layers;
+    for (const std::string& path : listed.layers) {
+      const ArchivePart& blob = Require(path);
+      layers.push_back(
+          {LayerType(blob), blob.digest, blob.size, {}, {}, {}, {}});
     }
-    const Stored& config = Require(entry.at("Config").get<std::string>());
-    oci::Manifest manifest{std::string(oci::media_type::kOciManifest),
-                           {std::string(oci::media_type::kOciConfig),
-                            config.digest,
-                            config.size,
-                            {},
-                            {},
-                            {},
-                            {}},
-                           {},
-                           {},
-                           {},
-                           {}};
-    for (const Json& layer : entry.at("Layers")) {
-      const Stored& blob = Require(layer.get<std::string>());
-      manifest.layers.push_back({std::string(LayerType(blob)),
-                                 blob.digest,
-                                 blob.size,
-                                 {},
-                                 {},
-                                 {},
-                                 {}});
-    }
-    const std::string bytes = oci::Serialize(manifest);
+    const std::string bytes =
+        oci::Serialize(ManifestOf(Require(listed.config), std::move(layers)));
     const oci::Digest digest = store_.content().Put(bytes);
     ingested_->push_back(digest);
-    AddManifest(oci::ParseDocument(bytes, manifest.media_type), digest,
-                std::move(names));
+    AddManifest(oci::ParseDocument(bytes, oci::media_type::kOciManifest),
+                digest, listed.names);
   }
 
-  std::string_view LayerType(const Stored& blob) {
+  std::string LayerType(const ArchivePart& blob) {
     const auto file = store_.content().Open(blob.digest);
     if (!file) throw Refused("a layer is missing");
     FdReader reader(file->get(), "layer");
-    const Sniffed sniffed(reader);
-    switch (layer::SniffCompression(sniffed.head())) {
-      case layer::ArchiveFormat::kPlain:
-        return oci::media_type::kOciLayerTar;
-      case layer::ArchiveFormat::kGzip:
-        return oci::media_type::kOciLayerGzip;
-      case layer::ArchiveFormat::kZstd:
-        return oci::media_type::kOciLayerZstd;
-      default:
-        throw Refused("a layer is compressed with neither gzip nor zstd");
-    }
+    return LayerTypeOf(Sniffed(reader).head());
   }
 
   // Everything is there: now records, then names.

@@ -1,6 +1,7 @@
 """`copy` and `index create` against a real registry; what comes out is read
 back by skopeo and tar."""
 
+import gzip
 import json
 import subprocess
 import tarfile
@@ -71,7 +72,8 @@ class Copy(harness.Case):
 
     def test_mounted_in_one_registry(self):
         done = self.copy(self.from_name, f"{self.registry.address}/c/d:2")
-        self.assertEqual(done.stdout.count(": Mounted "), 2, done)
+        self.assertEqual(done.stdout.count(": Mounted from base "), 2,
+            done)
 
     def test_layouts(self):
         layout = self.dir / "layout"
@@ -109,6 +111,112 @@ class Copy(harness.Case):
         # An index into a docker archive: this machine's image.
         done = self.copy(self.multi, f"docker-archive:{archive}")
         self.assertEqual(done.digest, self.base_digest)
+
+    def to_other(self, source, tag, **more):
+        return self.copy(source, f"{self.other.address}/from-archive:{tag}",
+                         **more)
+
+    def test_from_archives(self):
+        archive = self.dir / "a.tar"
+        self.copy(self.multi, f"oci-archive:{archive}:mine:2")
+        for n, which in enumerate(("", ":mine:2", f"@{self.index}")):
+            self.assertEqual(
+                self.to_other(f"oci-archive:{archive}{which}", n).digest,
+                self.index)
+        self.assertEqual(
+            self.to_other(f"docker-archive:{archive}@{self.arm_digest}",
+                          "arm").digest, self.arm_digest)
+        self.copy(f"oci-archive:{archive}", f"store:s:1")
+        self.assertEqual(
+            self.imgbuild("run", "--rm", "s:1", "echo", "hi").stdout, "hi\n")
+        # The name of the archive goes along.
+        self.copy(f"oci-archive:{archive}", f"oci:{self.dir}/layout")
+        self.assertEqual(
+            harness.digest_of(self.raw(f"oci:{self.dir}/layout:2")),
+            self.index)
+        packed = self.dir / "a.tar.gz"
+        packed.write_bytes(gzip.compress(archive.read_bytes()))
+        self.assertEqual(self.to_other(f"oci-archive:{packed}", "gz").digest,
+                         self.index)
+        self.copy(self.from_name, f"docker-archive:{archive}:app:7")
+        self.assertEqual(
+            self.to_other(f"docker-archive:{archive}:app:7", "docker").digest,
+            self.base_digest)
+        self.assertEqual(
+            self.to_other(f"docker-archive:{archive}:app", "x",
+                          status=2).error,
+            f'error: the archive "{archive}" has no image "app"\n'
+            "   = hint: it has: app:7; choose with FILE:NAME\n")
+
+    def test_archives_of_skopeo(self):
+        """Its docker archives have links, no index.json, and plain layers."""
+        archive = self.dir / "skopeo.tar"
+        skopeo("copy", "--src-tls-verify=false", f"docker://{self.from_name}",
+               f"docker-archive:{archive}:app:3")
+        done = self.to_other(f"docker-archive:{archive}", "skopeo")
+        self.assertEqual(
+            self.to_other(f"docker-archive:{archive}:app:3", "again").digest,
+            done.digest)
+        self.assertEqual(
+            harness.digest_of(self.raw(
+                f"docker://{self.other.address}/from-archive:skopeo")),
+            done.digest)
+        name = f"{self.other.address}/from-archive:skopeo"
+        self.assertEqual(
+            self.imgbuild("run", "--rm", name, "echo", "hi").stdout, "hi\n")
+        self.imgbuild("load", "-i", archive)
+        self.assertEqual(
+            self.imgbuild("run", "--rm", "app:3", "echo", "hi").stdout, "hi\n")
+        skopeo("copy", "--src-tls-verify=false", "--all",
+               f"docker://{self.multi}", f"oci-archive:{archive}.oci:4")
+        self.assertEqual(
+            self.to_other(f"oci-archive:{archive}.oci:4", "all").digest,
+            self.index)
+
+    def test_an_index_of_which_an_archive_has_one_image(self):
+        self.imgbuild("pull", self.multi)
+        archive = self.dir / "one.tar"
+        self.imgbuild("save", "-o", archive, self.multi)
+        error = self.to_other(f"docker-archive:{archive}", 1, status=4).error
+        self.assertIn(f"archive: the manifest {self.arm_digest} is missing",
+                      error)
+        self.assertIn("--platform takes that", error)
+        done = self.copy("--platform=linux/amd64", f"docker-archive:{archive}",
+                         f"{self.other.address}/from-archive:one")
+        self.assertEqual(done.digest, self.base_digest)
+
+    def test_several_images_in_an_archive(self):
+        self.copy(self.from_name, "store:a:1")
+        self.copy(f"{self.multi.rsplit(':', 1)[0]}@{self.arm_digest}",
+                  "store:b:1")
+        archive = self.dir / "two.tar"
+        self.imgbuild("save", "-o", archive, "a:1", "b:1")
+        self.assertEqual(
+            self.to_other(f"docker-archive:{archive}", 1, status=2).error,
+            f'error: the archive "{archive}" has 2 images\n'
+            "   = hint: it has: a:1, b:1; choose with FILE:NAME\n")
+        self.assertEqual(
+            self.to_other(f"docker-archive:{archive}:b:1", "b").digest,
+            self.arm_digest)
+
+    def test_damaged_archives(self):
+        archive = self.dir / "a.tar"
+        self.copy(self.from_name, f"docker-archive:{archive}:app:7")
+        good = archive.read_bytes()
+        with tarfile.open(archive) as tar:
+            layer = json.load(
+                tar.extractfile("manifest.json"))[0]["Layers"][0]
+            at = tar.getmember(layer).offset_data
+        archive.write_bytes(good[:at + 9] + bytes([good[at + 9] ^ 1]) +
+                            good[at + 10:])
+        # Elsewhere than the others: what has the manifest is not sent blobs.
+        name = f"{self.other.address}/damaged:1"
+        error = self.copy(f"oci-archive:{archive}", name, status=4).error
+        self.assertIn("DIGEST_INVALID", error)
+        for size in (0, 300, at + 100):
+            archive.write_bytes(good[:size])
+            self.copy(f"oci-archive:{archive}", name, status=4)
+        self.imgbuild("resolve", name, status=4)
 
     def test_the_store(self):
         self.copy(self.multi, "store:mine:1")
@@ -156,7 +264,9 @@ class Copy(harness.Case):
                 ([self.from_name, f"x@{self.base_digest}"],
                  "the digest of a copy is that of what is copied"),
                 (["docker-archive:x.tar", "x:1"],
-                 "archives are written here, not read"),
+                 'there is no archive "x.tar"'),
+                ([self.from_name, f"oci-archive:x@{self.base_digest}"],
+                 "the digest of a copy is that of what is copied"),
                 ([self.from_name, "store:"], '"store:" names nothing'),
                 ([f"oci:{self.context}", "x:1"],
                  f'"{self.context}" is no OCI layout')):

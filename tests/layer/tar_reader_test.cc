@@ -329,5 +329,30 @@ TEST(TarReader, AnErrorOfTheInputComesThrough) {
   }
 }
 
+// A file is read where it lies, whatever headers stand before it.
+TEST(TarReader, TellsWhereDataBegins) {
+  const std::string long_name = std::string(200, 'n');
+  const std::string tar = TarBuilder()
+                              .Dir("d/")
+                              .File("d/a", "first")
+                              .File(long_name, std::string(3000, 'x'))
+                              .File("empty", "")
+                              .Symlink("l", "d/a")
+                              .File("last", "end")
+                              .Finish();
+  StringReader input(tar);
+  TarReader reader(input);
+  std::string found;
+  while (const auto entry = reader.Next()) {
+    const auto offset = reader.DataOffset();
+    EXPECT_EQ(offset.has_value(), entry->type == EntryType::kFile);
+    if (offset) {
+      found += entry->path.substr(0, 4) + "=" +
+               tar.substr(*offset, std::min<uint64_t>(entry->size, 6)) + " ";
+    }
+  }
+  EXPECT_EQ(found, "d/a=first nnnn=xxxxxx empt= last=end ");
+}
+
 }  // namespace
 }  // namespace imgbuild::layer

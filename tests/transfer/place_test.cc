@@ -154,6 +154,47 @@ TEST_F(PlaceTest, ADockerArchiveIsALayoutToo) {
             (std::vector<std::string>{"one.tar", "two.tar"}));
 }
 
+TEST_F(PlaceTest, ThereAndBackThroughAnArchive) {
+  const std::string index = AddIndex();
+  const auto name = oci::Reference::Parse("app:1");
+  CopyTo(
+      *From("r.example/a/b:multi"),
+      *ArchiveTarget(Path("a.tar"), ArchiveKind::kOci, name, pool_, cancel_));
+  for (const ArchiveName& which :
+       {ArchiveName{Path("a.tar"), "", {}},
+        ArchiveName{Path("a.tar"), "app:1", {}},
+        ArchiveName{Path("a.tar"), "1", {}},
+        ArchiveName{Path("a.tar"), "", oci::Digest::Parse(index)}}) {
+    const auto source = ArchiveSource(which, cancel_);
+    EXPECT_EQ(CopyTo(*source, *To("other.example/x/y:1")), index);
+    if (!which.digest) {
+      EXPECT_EQ(source->reference(), name);
+    }
+  }
+  EXPECT_EQ(other_.Manifest("x/y", "1"), home_.Manifest("a/b", "multi"));
+  EXPECT_EQ(other_.Blob("x/y", LayerDigest()), layer_);
+  EXPECT_EQ(Message(ErrorCode::kUsage,
+                    [&] {
+                      ArchiveSource({Path("a.tar"), "app:2", {}}, cancel_);
+                    }),
+            "the archive \"" + Path("a.tar") + "\" has no image \"app:2\"");
+}
+
+// The blob is read from where a retry of the upload wants it.
+TEST_F(PlaceTest, ABlobOfAnArchiveIsReadFromAnyOffset) {
+  CopyTo(*From("r.example/a/b:t"),
+         *ArchiveTarget(Path("a.tar"), ArchiveKind::kOci, std::nullopt, pool_,
+                        cancel_));
+  const auto source = ArchiveSource({Path("a.tar"), "", {}}, cancel_);
+  const auto blob = source->Blob(source->Root().manifest->layers[0]);
+  for (const size_t at : {size_t{0}, size_t{1}, layer_.size() - 1,
+                          layer_.size(), layer_.size() + 1}) {
+    EXPECT_EQ(ReadAll(*blob->ReadFrom(at), layer_.size(), "blob"),
+              layer_.substr(std::min(at, layer_.size())))
+        << at;
+  }
+}
+
 TEST_F(PlaceTest, ABrokenArchiveDoesNotAppear) {
   AddIndex();
   EXPECT_EQ(Message(ErrorCode::kUsage,

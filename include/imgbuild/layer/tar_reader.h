@@ -42,6 +42,10 @@ class TarReader {
     uint64_t offset = 0;
   };
   std::optional<Block> ReadBlock();
+  // Where the current member's data begins in the input, in one piece of
+  // Entry::size bytes; nullopt for what is no file, or has holes. Before the
+  // first read of it.
+  std::optional<uint64_t> DataOffset() const;
 
  private:
   struct Impl;

@@ -102,6 +102,19 @@ enum class ArchiveKind {
   kOci,
   kDocker,  // one image: Name() refuses an index
 };
+// An image of an archive: by name (a reference, or the tag that is all of its
+// name there), by digest, else the only one.
+struct ArchiveName {
+  std::string path;
+  std::string name;
+  std::optional<oci::Digest> digest;
+};
+// Either kind of archive, plain or compressed (then $TMPDIR takes it whole).
+// With an OCI layout in it the digests are that one's; what has only Docker's
+// manifest.json gets an OCI manifest, the same each time. Throws Error(kUsage):
+// no archive, no such image; Error(kRegistry): damaged or unsafe contents.
+std::unique_ptr<ImageSource> ArchiveSource(const ArchiveName& name,
+                                           const CancelToken& cancel);
 // The file appears when Name() is done, whole.
 std::unique_ptr<ImageTarget> ArchiveTarget(const std::string& file,
                                            ArchiveKind kind,
