@@ -122,6 +122,9 @@ class Copier {
         return options_.on_blob(blob, outcome);
       } catch (const StreamBeganAgain&) {
         if (attempt == kBlobAttempts) throw;
+      } catch (Error& error) {
+        if (error.code() == ErrorCode::kInterrupted) throw;
+        throw error.While("while copying the blob " + blob.digest.ToString());
       }
     }
   }

@@ -43,7 +43,7 @@ void ReadAhead::Fill() {
   bool more = true;
   while (more && TakeFree(&chunk)) {
     // Whole chunks: fewer wake-ups.
-    while (more && chunk.size < chunk.bytes.size()) {
+    while (more && !stopped_ && chunk.size < chunk.bytes.size()) {
       try {
         const size_t n =
             input_.Read(std::span(chunk.bytes).subspan(chunk.size));

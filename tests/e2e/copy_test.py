@@ -213,6 +213,7 @@ class Copy(harness.Case):
         name = f"{self.other.address}/damaged:1"
         error = self.copy(f"oci-archive:{archive}", name, status=4).error
         self.assertIn("DIGEST_INVALID", error)
+        self.assertIn(f"while copying the blob sha256:{layer[-64:]}", error)
         for size in (0, 300, at + 100):
             archive.write_bytes(good[:size])
             self.copy(f"oci-archive:{archive}", name, status=4)

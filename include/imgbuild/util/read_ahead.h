@@ -3,6 +3,7 @@
 #ifndef IMGBUILD_UTIL_READ_AHEAD_H_
 #define IMGBUILD_UTIL_READ_AHEAD_H_
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -53,7 +54,7 @@ class ReadAhead : public Reader {
   std::vector<Chunk> free_;
   std::deque<Chunk> full_;
   bool ended_ = false;
-  bool stopped_ = false;
+  std::atomic<bool> stopped_{false};
   std::exception_ptr error_;
   // The reading side's alone.
   Chunk current_;
