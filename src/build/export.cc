@@ -4,6 +4,7 @@
 #include "imgbuild/build/exporter.h"
 #include "imgbuild/context/context.h"
 #include "imgbuild/transfer/archive.h"
+#include "imgbuild/transfer/place.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/output_file.h"
 #include "imgbuild/util/strings.h"
@@ -14,10 +15,26 @@
 namespace imgbuild::build {
 namespace {
 
-transfer::ArchiveImage ToArchive(const BuildResult& result,
+// The image as it was made, or as the output wants its layers.
+transfer::ArchiveImage ToArchive(BuildEnvironment& env,
+                                 const BuildResult& result,
+                                 const OutputSpec& output,
                                  const std::vector<oci::Reference>& tags) {
-  return {result.manifest, result.config, result.image_id,
-          result.platform, tags,          std::nullopt};
+  transfer::ArchiveImage image{result.manifest, result.config, result.image_id,
+                               result.platform, tags,          std::nullopt};
+  if (!output.compression) return image;
+  const VertexId row = env.progress.AddVertex("compressing layers");
+  env.progress.Started(row);
+  const auto source = transfer::StoreSource(
+      env.store, env.transfer, result.manifest.digest, std::nullopt);
+  image.manifest =
+      transfer::Recompress(*source, env.store, result.manifest,
+                           *output.compression, env.pool, env.cancel);
+  env.progress.Log(row, 1,
+                   fmt::format("the manifest of {} is {}\n", output.dest,
+                               image.manifest.digest.ToString()));
+  env.progress.Finished(row, VertexOutcome::kDone, "");
+  return image;
 }
 
 int64_t Epoch(const BuildResult& result) {
@@ -85,8 +102,8 @@ void Export(BuildEnvironment& env, const BuildResult& result,
       env.transfer.EnsureBlobs(result.layers);
       const transfer::Archive archive =
           output.type == Type::kOci
-              ? transfer::OciArchive({ToArchive(result, tags)})
-              : transfer::DockerArchive({ToArchive(result, tags)});
+              ? transfer::OciArchive({ToArchive(env, result, output, tags)})
+              : transfer::DockerArchive({ToArchive(env, result, output, tags)});
       if (!output.as_tar) {
         fs::MakeDirs(AT_FDCWD, output.dest, 0755);
         const UniqueFd dir = fs::OpenDir(AT_FDCWD, output.dest);

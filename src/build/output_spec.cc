@@ -31,6 +31,54 @@ bool ParseBool(const std::string& key, const std::string& value) {
               fmt::format("--output {}={}: true or false", key, value));
 }
 
+// What compression=, compression-level= and force-compression= say together.
+struct CompressionKeys {
+  std::string name;
+  std::string level;
+  bool force = false;
+
+  std::optional<transfer::WantedCompression> Parse(Type type) const {
+    if (name.empty() && level.empty() && !force) return std::nullopt;
+    if (type != Type::kOci && type != Type::kDocker) {
+      throw Error(ErrorCode::kUsage,
+                  "--output compression=… is for type=oci and type=docker")
+          .WithHint("`imgbuild push --compression` is for a registry");
+    }
+    transfer::WantedCompression wanted{ParseName(), ParseLevel()};
+    if (!force) {
+      throw Error(ErrorCode::kUsage,
+                  "--output compression=… without force-compression=true: "
+                  "leaving the base's layers as they are is not supported")
+          .WithHint("force-compression=true compresses all layers");
+    }
+    return wanted;
+  }
+
+ private:
+  oci::Compression ParseName() const {
+    if (name == "gzip") return oci::Compression::kGzip;
+    if (name == "zstd") return oci::Compression::kZstd;
+    if (name == "uncompressed") return oci::Compression::kNone;
+    throw Error(ErrorCode::kUsage,
+                name.empty() ? "--output needs compression=… beside the other "
+                               "keys of compression"
+                             : fmt::format("unknown compression {} in --output",
+                                           Quoted(name)))
+        .WithHint("gzip, zstd or uncompressed");
+  }
+  std::optional<int> ParseLevel() const {
+    if (level.empty()) return std::nullopt;
+    const auto number = ParseUint(level);
+    const uint64_t highest = name == "gzip" ? 12 : name == "zstd" ? 22 : 0;
+    if (!number || *number > highest) {
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("--output compression-level={} is no level of {}",
+                              level, name));
+    }
+    return static_cast<int>(*number);
+  }
+};
+
 // Values may hold commas inside double quotes: type=image,"name=a,b".
 std::vector<std::string> SplitCsv(std::string_view text) {
   std::vector<std::string> fields(1);
@@ -67,6 +115,7 @@ OutputSpec ParseOutput(std::string_view text) {
     return spec;
   }
   bool typed = false;
+  CompressionKeys compression;
   for (const std::string& field : SplitCsv(text)) {
     const size_t eq = field.find('=');
     const std::string key = ToLower(Trim(field.substr(0, eq)));
@@ -83,18 +132,32 @@ OutputSpec ParseOutput(std::string_view text) {
       }
     } else if (key == "tar") {
       spec.as_tar = ParseBool(key, value);
+    } else if (key == "compression") {
+      compression.name = value;
+    } else if (key == "compression-level") {
+      compression.level = value;
+    } else if (key == "force-compression") {
+      compression.force = ParseBool(key, value);
     } else {
       Error error(ErrorCode::kUsage,
                   fmt::format("unknown key {} in --output", Quoted(key)));
-      const auto near = Suggest(key, {"type", "dest", "name", "tar"});
+      const std::vector<std::string> known = {"type",
+                                              "dest",
+                                              "name",
+                                              "tar",
+                                              "compression",
+                                              "compression-level",
+                                              "force-compression"};
+      const auto near = Suggest(key, known);
       throw error.WithHint(near ? fmt::format("did you mean {}?", *near)
-                                : "the keys are type, dest, name, tar");
+                                : "the keys are " + Join(known, ", "));
     }
   }
   if (!typed) {
     throw Error(ErrorCode::kUsage, "--output needs type=…")
         .WithHint("for example --output type=oci,dest=image.tar");
   }
+  spec.compression = compression.Parse(spec.type);
   if (spec.type == Type::kLocal && spec.dest.empty()) {
     throw Error(ErrorCode::kUsage, "--output type=local needs dest=DIR");
   }

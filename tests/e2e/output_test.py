@@ -52,6 +52,55 @@ class Output(harness.Case):
         # A copy verifies every blob's digest, and each DiffId in the config.
         skopeo("copy", f"oci-archive:{self.out}", f"dir:{self.dir}/copied")
 
+    def test_another_compression(self):
+        """Of the archive alone, all of its layers; twice the same bytes."""
+        wanted = "compression=zstd,force-compression=true"
+        raw = []
+        for file in (self.out, self.dir / "again"):
+            built = self.build("-t", "o:1", "-o",
+                               f"type=oci,dest={file},{wanted}")
+            raw.append(skopeo("inspect", "--raw", f"oci-archive:{file}"))
+        self.assertEqual(raw[0], raw[1])
+        digest = harness.digest_of(raw[0].encode())
+        self.assertNotEqual(digest, built.digest)
+        self.assertIn(f"the manifest of {self.dir}/again is {digest}",
+                      built.stderr)
+        types = {layer["mediaType"]
+                 for layer in json.loads(raw[0])["layers"]}
+        self.assertEqual(types,
+                         {"application/vnd.oci.image.layer.v1.tar+zstd"})
+        skopeo("copy", f"oci-archive:{self.out}", f"dir:{self.dir}/copied")
+        config = skopeo("inspect", "--config", "--raw",
+                        f"oci-archive:{self.out}")
+        self.build("-o", f"type=docker,dest={self.out},compression=uncompressed"
+                   ",force-compression=1")
+        self.assertEqual(
+            skopeo("inspect", "--config", "--raw",
+                   f"docker-archive:{self.out}"), config)
+        self.assertEqual(self.imgbuild("inspect", "-f", "{{.Id}}", "o:1").stdout,
+                         harness.digest_of(config.encode()) + "\n")
+
+    def test_compression_usage(self):
+        for keys, text in (
+                ("type=oci,dest=x,compression=zstd",
+                 "--output compression=… without force-compression=true: "
+                 "leaving the base's layers as they are is not supported"),
+                ("type=oci,dest=x,compression=estargz,force-compression=true",
+                 'unknown compression "estargz" in --output'),
+                ("type=oci,dest=x,compression-level=3",
+                 "--output needs compression=… beside the other keys of "
+                 "compression"),
+                ("type=oci,dest=x,compression=gzip,compression-level=13,"
+                 "force-compression=true",
+                 "--output compression-level=13 is no level of gzip"),
+                ("type=local,dest=x,compression=gzip",
+                 "--output compression=… is for type=oci and type=docker"),
+                ("type=oci,dest=x,compresion=gzip",
+                 'unknown key "compresion" in --output')):
+            self.assertEqual(
+                self.build("-o", keys, status=2).error.split("\n")[0],
+                f"error: {text}")
+
     def test_oci_directory(self):
         built = self.build("-o", f"type=oci,tar=false,dest={self.out}")
         raw = skopeo("inspect", "--raw", f"oci:{self.out}")
