@@ -5,6 +5,7 @@
 
 #include "imgbuild/util/strings.h"
 
+#include "dockerfile/flag_table.h"
 #include "dockerfile/json_text.h"
 #include "dockerfile/quote.h"
 
@@ -76,10 +77,13 @@ Error AstBuilder::Missing(const InstructionSyntax& syntax,
   return Mistake(syntax, std::string(what), syntax.keyword_span);
 }
 
-FlagSet AstBuilder::Flags(const InstructionSyntax& syntax,
-                          const std::vector<FlagSpec>& specs) {
+FlagSet AstBuilder::Flags(const InstructionSyntax& syntax) {
   return FlagSet(line_, syntax.flags, escape_, KeywordName(syntax.keyword),
-                 specs);
+                 FlagsOf(syntax.keyword));
+}
+
+void AstBuilder::NoFlags(const InstructionSyntax& syntax) {
+  FlagSet(line_, syntax.flags, escape_, KeywordName(syntax.keyword), {});
 }
 
 Instruction AstBuilder::Build(const InstructionSyntax& syntax) {
@@ -172,8 +176,7 @@ void AstBuilder::ThrowUnknown(const InstructionSyntax& syntax) {
 
 From AstBuilder::BuildFrom(const InstructionSyntax& syntax) {
   From from;
-  from.platform =
-      Flags(syntax, {{"platform", FlagKind::kText}}).Text("platform");
+  from.platform = Flags(syntax).Text("platform");
   const std::vector<WordSyntax>& words = syntax.words;
   const bool named =
       words.size() == 3 && EqualsIgnoreCase(line_.Text(words[1].span), "AS");
@@ -343,11 +346,7 @@ Healthcheck AstBuilder::BuildHealthcheck(const InstructionSyntax& syntax) {
     out.none = true;
     return out;
   }
-  const FlagSet flags = Flags(syntax, {{"interval", FlagKind::kText},
-                                       {"timeout", FlagKind::kText},
-                                       {"start-period", FlagKind::kText},
-                                       {"start-interval", FlagKind::kText},
-                                       {"retries", FlagKind::kText}});
+  const FlagSet flags = Flags(syntax);
   if (syntax.health == Health::kMissing)
     throw Missing(syntax, "requires NONE or CMD and a command");
   if (syntax.health == Health::kOther) {

@@ -58,9 +58,8 @@ class AstBuilder {
   std::vector<Heredoc> ReadHeredocs(const InstructionSyntax& syntax);
   [[noreturn]] void ThrowUnterminated(const Heredoc& heredoc);
 
-  FlagSet Flags(const InstructionSyntax& syntax,
-                const std::vector<FlagSpec>& specs);
-  FlagSet NoFlags(const InstructionSyntax& syntax) { return Flags(syntax, {}); }
+  FlagSet Flags(const InstructionSyntax& syntax);
+  void NoFlags(const InstructionSyntax& syntax);
   Error Mistake(const InstructionSyntax& syntax, const std::string& what,
                 Span where);
   Error Missing(const InstructionSyntax& syntax, std::string_view what);

@@ -72,11 +72,7 @@ void AstBuilder::ThrowUnterminated(const Heredoc& heredoc) {
 }
 
 Run AstBuilder::BuildRun(const InstructionSyntax& syntax) {
-  const FlagSet flags = Flags(syntax, {{"mount", FlagKind::kMulti},
-                                       {"network", FlagKind::kText},
-                                       {"security", FlagKind::kText},
-                                       {"device", FlagKind::kMulti},
-                                       {"no-cache", FlagKind::kBool}});
+  const FlagSet flags = Flags(syntax);
   Run run;
   run.mounts = BuildMounts(flags);
   run.network = OneOf(flags, "network", {"default", "none", "host"});
@@ -138,20 +134,7 @@ void AstBuilder::CopySources(const InstructionSyntax& syntax, Copy* copy) {
 Copy AstBuilder::BuildCopy(const InstructionSyntax& syntax) {
   Copy copy;
   copy.is_add = syntax.keyword == Keyword::kAdd;
-  std::vector<FlagSpec> specs = {{"chown", FlagKind::kText},
-                                 {"chmod", FlagKind::kText},
-                                 {"link", FlagKind::kBool},
-                                 {"exclude", FlagKind::kMulti}};
-  if (copy.is_add) {
-    specs.push_back({"checksum", FlagKind::kText});
-    specs.push_back({"keep-git-dir", FlagKind::kBool});
-    specs.push_back({"unpack", FlagKind::kBool});
-  } else {
-    specs.push_back({"from", FlagKind::kText});
-    specs.push_back({"parents", FlagKind::kBool});
-    specs.push_back({"if-exists", FlagKind::kBool});
-  }
-  const FlagSet flags = Flags(syntax, specs);
+  const FlagSet flags = Flags(syntax);
   CopySources(syntax, &copy);
   copy.from = flags.Text("from");
   if (copy.from && HasVariable(copy.from->text, escape_)) {

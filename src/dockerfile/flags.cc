@@ -11,7 +11,7 @@ namespace imgbuild::dockerfile {
 namespace {
 
 Error UnknownFlag(std::string_view instruction, const std::string& name,
-                  const std::vector<FlagSpec>& specs) {
+                  std::span<const FlagSpec> specs) {
   Error error(
       ErrorCode::kDockerfile,
       std::string(instruction) + ": unknown flag " + Shown("--" + name));
@@ -62,7 +62,7 @@ Unquoted UnquoteFlag(const LogicalLine& line, Span span, char escape) {
 
 FlagSet::FlagSet(const LogicalLine& line, const std::vector<FlagSyntax>& flags,
                  char escape, std::string_view instruction,
-                 const std::vector<FlagSpec>& specs) {
+                 std::span<const FlagSpec> specs) {
   for (const FlagSyntax& flag : flags) {
     const std::string name = UnquoteFlag(line, flag.name, escape).text;
     const auto spec =

@@ -4,27 +4,18 @@
 #define IMGBUILD_DOCKERFILE_FLAGS_H_
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "imgbuild/dockerfile/ast.h"
 
+#include "dockerfile/flag_table.h"
 #include "dockerfile/line_reader.h"
 #include "dockerfile/syntax.h"
 
 namespace imgbuild::dockerfile {
-
-enum class FlagKind {
-  kText,   // --name=value
-  kBool,   // --name, --name=true, --name=false
-  kMulti,  // --name=value, any number of times
-};
-
-struct FlagSpec {
-  std::string_view name;
-  FlagKind kind;
-};
 
 // Text with quotes removed and escapes undone, and where each byte of it comes
 // from in the logical line.
@@ -41,7 +32,7 @@ class FlagSet {
   // messages.
   FlagSet(const LogicalLine& line, const std::vector<FlagSyntax>& flags,
           char escape, std::string_view instruction,
-          const std::vector<FlagSpec>& specs);
+          std::span<const FlagSpec> specs);
 
   // nullopt when it is absent or empty: `--from=` is no flag at all for the
   // reference implementation either.

@@ -33,24 +33,6 @@ std::string_view TypeName(Type type) {
   return "";
 }
 
-// Which types take an option (by its canonical name).
-bool Takes(Type type, std::string_view key) {
-  const bool file = type == Type::kSecret || type == Type::kSsh;
-  if (key == "type" || key == "target" || key == "readonly") return true;
-  if (key == "readwrite") return !file;
-  if (key == "source") {
-    return type == Type::kBind || type == Type::kCache || type == Type::kSecret;
-  }
-  if (key == "from") return type == Type::kBind || type == Type::kCache;
-  if (key == "id") return type == Type::kCache || file;
-  if (key == "sharing") return type == Type::kCache;
-  if (key == "required") return file;
-  if (key == "mode" || key == "uid" || key == "gid")
-    return type == Type::kCache || file;
-  if (key == "size") return type == Type::kTmpfs;
-  return key == "env" && type == Type::kSecret;
-}
-
 class Resolver {
  public:
   Resolver(const RawMount& raw,
@@ -100,7 +82,7 @@ class Resolver {
 
   void CheckKeys() {
     for (const std::string& key : options_.keys()) {
-      if (Takes(spec_.type, key)) continue;
+      if (MountTakes(spec_.type, key)) continue;
       throw options_.AtKey(
           key, "a mount of type " + std::string(TypeName(spec_.type)) +
                    " has no option " + Shown(options_.Written(key)));

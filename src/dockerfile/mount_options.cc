@@ -7,9 +7,17 @@
 #include "dockerfile/quote.h"
 
 namespace imgbuild::dockerfile {
-namespace {
 
-std::string Canonical(const std::string& key) {
+const std::vector<std::string>& MountKeys() {
+  static const std::vector<std::string> keys = {
+      "type", "from",        "source",   "src",      "target",
+      "dst",  "destination", "readonly", "ro",       "readwrite",
+      "rw",   "id",          "sharing",  "required", "mode",
+      "uid",  "gid",         "size",     "env"};
+  return keys;
+}
+
+std::string CanonicalMountKey(const std::string& key) {
   if (key == "src") return "source";
   if (key == "dst" || key == "destination") return "target";
   if (key == "ro") return "readonly";
@@ -17,14 +25,30 @@ std::string Canonical(const std::string& key) {
   return key;
 }
 
-}  // namespace
+bool MountTakes(MountSpec::Type type, std::string_view key) {
+  using Type = MountSpec::Type;
+  const bool file = type == Type::kSecret || type == Type::kSsh;
+  if (key == "type" || key == "target" || key == "readonly") return true;
+  if (key == "readwrite") return !file;
+  if (key == "source") {
+    return type == Type::kBind || type == Type::kCache || type == Type::kSecret;
+  }
+  if (key == "from") return type == Type::kBind || type == Type::kCache;
+  if (key == "id") return type == Type::kCache || file;
+  if (key == "sharing") return type == Type::kCache;
+  if (key == "required") return file;
+  if (key == "mode" || key == "uid" || key == "gid")
+    return type == Type::kCache || file;
+  if (key == "size") return type == Type::kTmpfs;
+  return key == "env" && type == Type::kSecret;
+}
 
 MountOptions::MountOptions(
     const RawMount& raw,
     const std::function<std::string(const Word& value)>& expand)
     : range_(raw.range) {
   for (const RawMount::Option& option : raw.options) {
-    const std::string key = Canonical(option.key);
+    const std::string key = CanonicalMountKey(option.key);
     if (!values_.contains(key)) order_.push_back(key);
     Value value{option.key, option.value, option.range, option.key_range};
     if (value.text && key != "from")

@@ -11,13 +11,21 @@
 #include <vector>
 
 #include "imgbuild/dockerfile/ast.h"
+#include "imgbuild/dockerfile/mount.h"
 #include "imgbuild/util/error.h"
 
 namespace imgbuild::dockerfile {
 
+// Every option as it may be written, in the order in which messages list them.
+const std::vector<std::string>& MountKeys();
+// Of an alias (src, dst, destination, ro, rw) the one name.
+std::string CanonicalMountKey(const std::string& key);
+// Which types take an option (by its canonical name).
+bool MountTakes(MountSpec::Type type, std::string_view key);
+
 class MountOptions {
  public:
-  // Aliases (src, dst, destination, ro, rw) become one name; of an option that
+  // Aliases become one name; of an option that
   // is given twice the last counts, as in the reference implementation.
   MountOptions(const RawMount& raw,
                const std::function<std::string(const Word& value)>& expand);

@@ -10,19 +10,11 @@
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
+#include "dockerfile/mount_options.h"
 #include "dockerfile/quote.h"
 
 namespace imgbuild::dockerfile {
 namespace {
-
-const std::vector<std::string>& MountKeys() {
-  static const std::vector<std::string> keys = {
-      "type", "from",        "source",   "src",      "target",
-      "dst",  "destination", "readonly", "ro",       "readwrite",
-      "rw",   "id",          "sharing",  "required", "mode",
-      "uid",  "gid",         "size",     "env"};
-  return keys;
-}
 
 bool MayBeBare(std::string_view key) {
   return key == "ro" || key == "readonly" || key == "rw" ||
