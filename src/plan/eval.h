@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "plan/lint_findings.h"
+#include "plan/shared_map.h"
+#include "plan/stage_config.h"
 #include "plan/stages.h"
 #include "plan/step_list.h"
 
@@ -20,15 +22,16 @@ inline constexpr char kDefaultPath[] =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 // What a stage has come to after its latest instruction. A stage FROM another
-// starts from a copy of the other's state.
+// starts from a copy of the other's state, which costs the same however much
+// stands in it.
 struct StageState {
   VertexIndex vertex = 0;
-  oci::ImageConfig config;
+  StageConfig config;
   StepList steps;
   // Base ENV, then ENV and ARG in textual order: what words and RUN see.
   Variables env;
   // Declared ARGs in order, with their values: the "|N" prefix of history.
-  std::vector<std::pair<std::string, std::optional<std::string>>> args;
+  OrderedMap<std::optional<std::string>> args;
   int64_t epoch = kDefaultEpoch;
   oci::Platform platform;
   bool cmd_set = false;  // by this stage: ENTRYPOINT then keeps it
@@ -50,7 +53,8 @@ struct PlanContext {
   std::map<std::string, VertexIndex> images;  // by manifest digest
   // Being evaluated now: a context that is a stage may lead back to them.
   std::set<size_t> evaluating;
-  LintSession* lint = nullptr;  // set when nothing will be built
+  std::set<std::string> declared;  // by an ARG of an evaluated stage
+  LintSession* lint = nullptr;     // set when nothing will be built
 };
 
 // Evaluates instructions against one state. Lives for one stage.

@@ -68,8 +68,8 @@ CopyOp::Remote StageEvaluator::Remote(const std::string& url,
   using Kind = ExternalName::Kind;
   ExternalName name =
       NewName(remote.git ? Kind::kGit : Kind::kUrl, word, "ADD");
-  for (const auto& [arg, value] : state_.args) {
-    if (!variables.contains(arg)) continue;
+  for (const std::string& arg : variables) {
+    if (!IsDeclared(arg)) continue;
     name.args[arg] = state_.env.Find(arg).value_or("");
   }
   if (copy.checksum) name.own_checksum = Expand(*copy.checksum);

@@ -84,7 +84,7 @@ void StageEvaluator::Do(const dockerfile::Env& env) {
     if (env.legacy) linter_.LegacyPair();
     linter_.SecretName("ENV", key);
     state_.env.Set(key, value);
-    state_.config.SetEnv(key, value);
+    state_.config.env.Set(key, value);
     text += " " + key + "=" + value;
   }
   AddHistory(text);
@@ -96,7 +96,7 @@ void StageEvaluator::Do(const dockerfile::Label& label) {
     const std::string key = Expand(pair.key);
     const std::string value = Expand(pair.value);
     if (label.legacy) linter_.LegacyPair();
-    state_.config.labels[key] = value;
+    state_.config.labels.Set(key, value);
     text += " " + key + "=" + value;
   }
   AddHistory(text);
@@ -120,14 +120,17 @@ void StageEvaluator::Do(const dockerfile::Expose& expose) {
   std::ranges::stable_sort(
       words, {}, [](const auto& word) -> const auto& { return word.first; });
   std::vector<std::string> ports;
+  std::set<std::string> known;
   for (const auto& [text, range] : words) {
     linter_.Port(text, range);
     for (std::string& port : ParsePorts(text, range)) {
-      if (std::ranges::find(ports, port) != ports.end()) continue;
+      if (!known.insert(port).second) continue;
       ports.push_back(std::move(port));
     }
   }
-  state_.config.exposed_ports.insert(ports.begin(), ports.end());
+  for (const std::string& port : ports) {
+    state_.config.exposed_ports.Set(port, {});
+  }
   AddHistory("EXPOSE " + GoList(ports));
 }
 
@@ -162,7 +165,7 @@ void StageEvaluator::Do(const dockerfile::Volume& volume) {
       throw error.At(word.range);
     }
     paths.push_back(path);
-    state_.config.volumes.insert(path);
+    state_.config.volumes.Set(path, {});
   }
   AddHistory("VOLUME " + GoList(paths));
 }
@@ -231,7 +234,8 @@ void StageEvaluator::Do(const dockerfile::Arg& arg) {
     if (value) text += "=" + *value;
     const bool is_env = !name.starts_with("BUILDKIT_SBOM_SCAN_");
     if (value && is_env) state_.env.Set(name, *value);
-    state_.args.emplace_back(name, value);
+    state_.args.Set(name, value);
+    context_.declared.insert(name);
   }
   AddHistory(text);
 }

@@ -37,25 +37,23 @@ std::string KeyOf(const std::string& pair) {
 
 bool StageEvaluator::TakeBack(What what, const std::string& name,
                               const SourceRange& range) {
-  oci::ImageConfig& config = state_.config;
+  StageConfig& config = state_.config;
   switch (what) {
     case What::kVolume:
-      return config.volumes.erase(name) > 0;
+      return config.volumes.Erase(name);
     case What::kExpose: {
       bool any = false;
       for (const std::string& port : ParsePorts(name, range)) {
-        any = config.exposed_ports.erase(port) > 0 || any;
+        any = config.exposed_ports.Erase(port) || any;
       }
       return any;
     }
     case What::kEnv: {
       state_.env.Unset(name);
-      return std::erase_if(config.env, [&](const std::string& pair) {
-               return KeyOf(pair) == name;
-             }) > 0;
+      return config.env.Erase(name);
     }
     case What::kLabel:
-      return config.labels.erase(name) > 0;
+      return config.labels.Erase(name);
     case What::kEntrypoint:
       break;
   }
@@ -63,23 +61,25 @@ bool StageEvaluator::TakeBack(What what, const std::string& name,
 }
 
 void StageEvaluator::TakeAllBack(What what) {
-  oci::ImageConfig& config = state_.config;
+  StageConfig& config = state_.config;
   switch (what) {
     case What::kVolume:
-      config.volumes.clear();
+      config.volumes = {};
       return;
     case What::kExpose:
-      config.exposed_ports.clear();
+      config.exposed_ports = {};
       return;
     case What::kEnv:
-      for (const std::string& pair : config.env) state_.env.Unset(KeyOf(pair));
-      config.env.clear();
+      for (const std::string& pair : config.env.ToVector()) {
+        state_.env.Unset(KeyOf(pair));
+      }
+      config.env = {};
       // An image always has one.
-      config.SetEnv("PATH", kDefaultPath);
+      config.env.Set("PATH", kDefaultPath);
       state_.env.Set("PATH", kDefaultPath);
       return;
     case What::kLabel:
-      config.labels.clear();
+      config.labels = {};
       return;
     case What::kEntrypoint:
       config.entrypoint.reset();

@@ -41,17 +41,11 @@ std::vector<std::string> StageEvaluator::Argv(
 std::string StageEvaluator::HistoryOfRun(
     const std::vector<std::string>& args) const {
   std::vector<std::string> shown;  // K=V, each name once, latest value
-  std::map<std::string, size_t> position;
-  for (const auto& [name, value] : state_.args) {
-    std::string pair =
-        name + "=" + state_.env.Find(name).value_or(value.value_or(""));
-    const auto [it, added] = position.try_emplace(name, shown.size());
-    if (added) {
-      shown.push_back(std::move(pair));
-    } else {
-      shown[it->second] = std::move(pair);
-    }
-  }
+  state_.args.ForEach(
+      [&](const std::string& name, const std::optional<std::string>& value) {
+        shown.push_back(name + "=" +
+                        state_.env.Find(name).value_or(value.value_or("")));
+      });
   std::string text = "RUN ";
   if (!shown.empty()) {
     text += fmt::format("|{} {} ", shown.size(), Join(shown, " "));
@@ -176,7 +170,7 @@ void StageEvaluator::Do(const dockerfile::Run& run) {
   }
   op.env = state_.env.AsEnv();
   for (const std::string& proxy : ProxyEnv(context_.options.build_args)) {
-    if (!state_.env.Find(proxy.substr(0, proxy.find('=')))) {
+    if (!state_.env.Has(proxy.substr(0, proxy.find('=')))) {
       op.hidden_env.push_back(proxy);
     }
   }

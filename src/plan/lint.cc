@@ -38,8 +38,8 @@ void EvaluateStages(const dockerfile::Dockerfile& file,
   const GlobalArgs globals(file, options, target_name);
   LintFroms(file, options, target_name, globals, graph.findings);
   const StageTable stages(file, options, globals);
-  PlanContext context{file,  options, resolver, globals, stages,
-                      graph, {},      {},       {},      &session};
+  PlanContext context{file, options, resolver, globals, stages,  graph,
+                      {},   {},      {},       {},      &session};
   std::vector<size_t> wanted = {stages.target()};
   if (options.target.empty()) {
     wanted.resize(stages.size());

@@ -118,8 +118,8 @@ std::vector<ExternalName> ExternalNames(const dockerfile::Dockerfile& file,
   BuildGraph graph;
   const GlobalArgs globals(file, options, TargetStageName(file, options));
   const StageTable stages(file, options, globals);
-  PlanContext context{file,  options, resolver, globals, stages,
-                      graph, {},      {},       {}};
+  PlanContext context{file, options, resolver, globals, stages, graph,
+                      {},   {},      {},       {},      nullptr};
   for (size_t i = 0; i < stages.size(); ++i) PrefetchStage(context, i);
   NoteFrontend(context);
   for (size_t i = 0; i < stages.size(); ++i) EnsureStage(context, i);
@@ -132,8 +132,8 @@ void PrefetchExternalNames(const dockerfile::Dockerfile& file,
   BuildGraph graph;
   const GlobalArgs globals(file, options, TargetStageName(file, options));
   const StageTable stages(file, options, globals);
-  PlanContext context{file,  options, resolver, globals, stages,
-                      graph, {},      {},       {}};
+  PlanContext context{file, options, resolver, globals, stages, graph,
+                      {},   {},      {},       {},      nullptr};
   for (size_t i = 0; i < stages.size(); ++i) PrefetchStage(context, i);
 }
 

@@ -49,7 +49,7 @@ void StartFromScratch(PlanContext& context, const StageInfo& info,
   state.platform = context.options.target_platform;
   state.epoch = context.options.source_date_epoch.value_or(kDefaultEpoch);
   state.config.working_dir = "/";
-  state.config.SetEnv("PATH", kDefaultPath);
+  state.config.env.Set("PATH", kDefaultPath);
   Vertex vertex;
   vertex.op = ScratchOp{};
   vertex.epoch = state.epoch;
@@ -129,7 +129,7 @@ void StartFromImage(PlanContext& context, const StageInfo& info,
   if (!state.base_unknown) {
     LintBasePlatform(context, info, state.platform, image.config.platform);
   }
-  state.config = image.config;
+  state.config = StageConfig(image.config);
   state.epoch = kDefaultEpoch;
   if (context.options.source_date_epoch) {
     state.epoch = *context.options.source_date_epoch;
@@ -137,8 +137,7 @@ void StartFromImage(PlanContext& context, const StageInfo& info,
     const auto created = ParseRfc3339(*image.config.created);
     if (created && *created > 0) state.epoch = *created;
   }
-  state.config.created.reset();
-  if (!state.config.Env("PATH")) state.config.SetEnv("PATH", kDefaultPath);
+  if (!state.config.env.Has("PATH")) state.config.env.Set("PATH", kDefaultPath);
 }
 
 StageState StartStage(PlanContext& context, const StageInfo& info,
@@ -174,7 +173,7 @@ StageState StartStage(PlanContext& context, const StageInfo& info,
       }
       break;
   }
-  for (const std::string& pair : state.config.env) {
+  for (const std::string& pair : state.config.env.ToVector()) {
     const size_t eq = pair.find('=');
     state.env.Set(pair.substr(0, eq),
                   eq == std::string::npos ? "" : pair.substr(eq + 1));
@@ -241,7 +240,7 @@ StageState EvaluateStage(PlanContext& context, const StageInfo& info) {
 
 // A --build-arg that no ARG takes is a typing error more often than not.
 void WarnUnusedArgs(PlanContext& context) {
-  std::set<std::string> declared;
+  std::set<std::string> declared = context.declared;
   const auto collect = [&](const dockerfile::Instruction& instruction) {
     const auto* arg = std::get_if<dockerfile::Arg>(&instruction.node);
     if (arg == nullptr) return;
@@ -250,9 +249,6 @@ void WarnUnusedArgs(PlanContext& context) {
   for (const auto& instruction : context.file.meta_args) collect(instruction);
   for (const dockerfile::Stage& stage : context.file.stages) {
     for (const auto& instruction : stage.instructions) collect(instruction);
-  }
-  for (const auto& [name, state] : context.done) {
-    for (const auto& arg : state.args) declared.insert(arg.first);
   }
   const std::vector<std::string> names(declared.begin(), declared.end());
   for (const auto& [name, value] : context.options.build_args) {
@@ -398,8 +394,7 @@ std::string StageEvaluator::Expand(const dockerfile::Word& word,
 }
 
 bool StageEvaluator::IsDeclared(const std::string& name) const {
-  return std::ranges::any_of(
-      state_.args, [&](const auto& arg) { return arg.first == name; });
+  return state_.args.Find(name) != nullptr;
 }
 
 void StageEvaluator::WarnUnmatched(const std::set<std::string>& names,
@@ -469,8 +464,8 @@ BuildGraph Plan(const dockerfile::Dockerfile& file, const PlanOptions& options,
   const GlobalArgs globals(file, options, target_name);
   LintFroms(file, options, target_name, globals, graph.findings);
   const StageTable stages(file, options, globals);
-  PlanContext context{file,  options, resolver, globals, stages,
-                      graph, {},      {},       {},      nullptr};
+  PlanContext context{file, options, resolver, globals, stages, graph,
+                      {},   {},      {},       {},      nullptr};
 
   // Names that will be asked for, told early so that requests overlap.
   for (const size_t index : stages.Reached()) PrefetchStage(context, index);
@@ -478,7 +473,7 @@ BuildGraph Plan(const dockerfile::Dockerfile& file, const PlanOptions& options,
 
   const StageState& target = EnsureStage(context, stages.target());
   graph.target = stages.at(stages.target()).name;
-  graph.image.config = target.config;
+  graph.image.config = target.config.ToImage();
   graph.image.config.platform =
       options.target_platform_given ? options.target_platform : target.platform;
   graph.image.config.created = FormatRfc3339(target.epoch);

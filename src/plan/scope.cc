@@ -8,35 +8,22 @@
 namespace imgbuild::plan {
 
 void Variables::Set(std::string_view name, std::string_view value) {
-  const auto [it, added] = index_.try_emplace(std::string(name), list_.size());
-  if (added) {
-    list_.emplace_back(name, value);
-  } else {
-    list_[it->second].second = value;
-  }
+  map_.Set(name, std::string(value));
 }
 
-void Variables::Unset(std::string_view name) {
-  const auto it = index_.find(std::string(name));
-  if (it == index_.end()) return;
-  const size_t at = it->second;
-  list_.erase(list_.begin() + static_cast<std::ptrdiff_t>(at));
-  index_.erase(it);
-  for (auto& [key, index] : index_) {
-    if (index > at) --index;
-  }
-}
+void Variables::Unset(std::string_view name) { map_.Erase(name); }
 
 std::optional<std::string> Variables::Find(std::string_view name) const {
-  const auto it = index_.find(std::string(name));
-  if (it == index_.end()) return std::nullopt;
-  return list_[it->second].second;
+  const std::string* value = map_.Find(name);
+  return value == nullptr ? std::nullopt : std::optional(*value);
 }
 
 std::vector<std::string> Variables::AsEnv() const {
   std::vector<std::string> env;
-  env.reserve(list_.size());
-  for (const auto& [name, value] : list_) env.push_back(name + "=" + value);
+  env.reserve(map_.size());
+  map_.ForEach([&](const std::string& name, const std::string& value) {
+    env.push_back(name + "=" + value);
+  });
   return env;
 }
 

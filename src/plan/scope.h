@@ -8,27 +8,28 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "imgbuild/dockerfile/expand.h"
 #include "imgbuild/plan/planner.h"
 
+#include "plan/shared_map.h"
+
 namespace imgbuild::plan {
 
-// Variables in the order in which they were first set.
+// Variables in the order in which they were first set. A copy costs nothing.
 class Variables {
  public:
   void Set(std::string_view name, std::string_view value);
   void Unset(std::string_view name);
   std::optional<std::string> Find(std::string_view name) const;
-  size_t size() const { return list_.size(); }
+  bool Has(std::string_view name) const { return map_.Find(name) != nullptr; }
+  size_t size() const { return map_.size(); }
   std::vector<std::string> AsEnv() const;  // "K=V"
   dockerfile::Lookup AsLookup() const;     // valid while *this lives
 
  private:
-  std::vector<std::pair<std::string, std::string>> list_;
-  std::unordered_map<std::string, size_t> index_;
+  OrderedMap<std::string> map_;
 };
 
 // TARGETPLATFORM … BUILDOSVERSION, TARGETSTAGE.

@@ -3,11 +3,14 @@
 #ifndef IMGBUILD_TESTS_PLAN_PLAN_FIXTURE_H_
 #define IMGBUILD_TESTS_PLAN_PLAN_FIXTURE_H_
 
+#include <fmt/format.h>
+
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "imgbuild/dockerfile/parser.h"
+#include "imgbuild/plan/cache_key.h"
 #include "imgbuild/plan/planner.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
@@ -113,6 +116,38 @@ inline BuildGraph PlanText(const std::string& text, const PlanOptions& options,
   const dockerfile::Dockerfile file =
       dockerfile::Parse(std::make_shared<SourceFile>("Dockerfile", text));
   return Plan(file, options, resolver);
+}
+
+inline std::string Show(const FileSource& source, const Vertex& vertex) {
+  return source.kind == FileSource::Kind::kVertex
+             ? fmt::format("vertex {}", vertex.inputs.at(source.vertex))
+             : fmt::format("context {}", source.context);
+}
+
+// What a build is told: keys, what they leave out, and the config. Neither the
+// text of the steps nor their places.
+inline std::string Told(const BuildGraph& graph) {
+  std::string out;
+  for (const Vertex& vertex : graph.vertices) {
+    KeyInputs inputs;
+    if (const auto* image = std::get_if<ImageOp>(&vertex.op)) {
+      out += fmt::format("image {}\n", image->image.target.ToString());
+    } else if (const auto* copy = std::get_if<CopyOp>(&vertex.op)) {
+      inputs.contents.assign(copy->remotes.size() + 1,
+                             Show(copy->source, vertex));
+      out += fmt::format("if-exists {} unpack {}\n", copy->if_exists,
+                         copy->unpack_archives);
+    } else if (const auto* run = std::get_if<RunOp>(&vertex.op)) {
+      for (const RunMount& mount : run->mounts) {
+        if (!mount.from) continue;
+        inputs.contents.push_back(Show(*mount.from, vertex));
+        out += "mounts " + inputs.contents.back() + "\n";
+      }
+    }
+    out += fmt::format("no-cache {}\n", vertex.no_cache);
+    out += MakeRecipe(vertex, inputs).Text();
+  }
+  return out + oci::Serialize(graph.image.config) + "\n";
 }
 
 }  // namespace imgbuild::plan

@@ -61,6 +61,47 @@ def stages(imgbuild, work, store, count):
     return {"build": _run([imgbuild, "build", "--progress=plain", "-f", dockerfile, empty], store)}
 
 
+# What each stage of a Dockerfile says; nothing is built. A variable of its own
+# in each: what a stage takes over from the one before grows all the time.
+SHAPES = {
+    "chain": lambda i: f"FROM s{i - 1} AS s{i}\nENV V{i}=x\n",
+    "flat": lambda i: f"FROM s0 AS s{i}\nENV V{i}=x\n",
+    "copies": lambda i: f"FROM scratch AS s{i}\nCOPY --from=s{i - 1} /f /f{i}\n",
+}
+
+
+def planned(imgbuild, work, store, count):
+    """`plan` of Dockerfiles of `count` stages."""
+    empty = _fresh(os.path.join(work, "growth-empty"))
+    times = {}
+    for name, stage in SHAPES.items():
+        text = "FROM scratch AS s0\nCOPY f /f\n"
+        text += "".join(stage(i) for i in range(1, count))
+        if name == "flat":
+            text += "FROM scratch\n" + "".join(f"COPY --from=s{i} /f /f{i}\n" for i in range(1, count))
+        dockerfile = _write(os.path.join(work, "df", "growth"), text)
+        times[name] = _run([imgbuild, "plan", "-f", dockerfile, empty], store)
+    return times
+
+
+def text(imgbuild, work, store, count):
+    """`plan` of a Dockerfile of `count` bytes: instructions, and one logical line."""
+    empty = _fresh(os.path.join(work, "growth-empty"))
+    times = {}
+    for name, line in (("lines", "ENV NAME{0}=value LABEL{0}=$NAME{0}\nLABEL k{0}=v\nRUN echo {0}\n"),
+                       ("pairs", "    NAME{0}=value \\\n")):
+        out = "FROM scratch\n" + ("ENV A=b \\\n" if name == "pairs" else "")
+        parts = []
+        size = len(out)
+        while size < count:
+            # A variable less often than a line: each RUN is told all of them.
+            parts.append(line.format(len(parts) if name == "pairs" else len(parts) % 20))
+            size += len(parts[-1])
+        dockerfile = _write(os.path.join(work, "df", "growth"), out + "".join(parts) + "    Z=z\n" * (name == "pairs"))
+        times[name] = _run([imgbuild, "plan", "-f", dockerfile, empty], store)
+    return times
+
+
 def layers(imgbuild, work, store, count):
     """An image of `count` layers, built and built again."""
     context = _fresh(os.path.join(work, "growth-empty"))
@@ -92,6 +133,8 @@ def store_layers(imgbuild, work, store, count):
 CURVES = {
     "context": (context_files, 1_000_000, "files in the context", True),
     "stages": (stages, 10_000, "stages", True),
+    "plan": (planned, 10_000, "stages planned", True),
+    "text": (text, 1_000_000, "bytes of a Dockerfile planned", True),
     "layers": (layers, 500, "layers of the image", True),
     "store": (store_layers, 60_000, "layers in the store", False),
 }
