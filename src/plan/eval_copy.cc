@@ -26,14 +26,14 @@ std::string Destination(const std::string& text, const std::string& workdir) {
 }
 
 // "COPY --chmod=755 a b # buildkit"; the peer tells these flags and no other.
-std::string History(const CopyOp& op, const std::string& destination) {
+std::string History(const CopyOp& op, const std::vector<std::string>& sources,
+                    const std::string& destination) {
   std::string text = op.is_add ? "ADD" : "COPY";
   if (op.parents) text += " --parents";
   if (op.if_exists) text += " --if-exists";
   if (!op.chown.empty()) text += " --chown=" + op.chown;
   if (!op.chmod.empty()) text += " --chmod=" + op.chmod;
-  for (const CopyOp::Remote& remote : op.remotes) text += " " + remote.url;
-  for (const CopyOp::Pattern& pattern : op.patterns) text += " " + pattern.text;
+  for (const std::string& source : sources) text += " " + source;
   for (const CopyOp::Inline& file : op.inlines) text += " <<" + file.name;
   return text + " " + destination + " # buildkit";
 }
@@ -192,9 +192,11 @@ void StageEvaluator::Do(const dockerfile::Copy& copy) {
   }
   if (copy.chmod) op.chmod = Expand(*copy.chmod);
   if (copy.checksum) op.checksum = Expand(*copy.checksum);
+  std::vector<std::string> sources;
   for (const dockerfile::Word& word : copy.sources) {
     std::set<std::string> variables;
     const std::string text = Expand(word, &variables);
+    sources.push_back(text);
     if (!copy.from && !IsHttpUrl(text) && !(copy.is_add && IsGitUrl(text))) {
       LintSource(text, copy.is_add, word.range);
     }
@@ -246,7 +248,7 @@ void StageEvaluator::Do(const dockerfile::Copy& copy) {
           .WithHint("the form is sha256: and 64 hexadecimal digits");
     }
   }
-  const std::string history = History(op, destination);
+  const std::string history = History(op, sources, destination);
   AddLayer(std::move(op), std::move(inputs), history);
 }
 
