@@ -93,6 +93,12 @@ void Args::Rest(std::vector<std::string>* target) {
   impl_->app.prefix_command();
 }
 
+std::vector<std::string> Args::Names() const {
+  std::vector<std::string> names = impl_->LongNames();
+  std::erase(names, "--help");
+  return names;
+}
+
 bool Args::Parse(const std::vector<std::string>& words) {
   CLI::App& app = impl_->app;
   try {

@@ -35,6 +35,9 @@ class Args {
   // `run [OPTIONS] IMAGE [COMMAND…]`.
   void Rest(std::vector<std::string>* target);
 
+  // "--tag", "--quiet": the long names so far, but --help.
+  std::vector<std::string> Names() const;
+
   // False when --help was asked for and has been printed. Throws
   // Error(kUsage).
   bool Parse(const std::vector<std::string>& words);
