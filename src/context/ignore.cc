@@ -69,6 +69,7 @@ struct PatternList::Impl {
   };
   std::vector<Rule> rules;
   bool exceptions = false;
+  bool leaves_out = false;  // there is a rule that is no exception
   // states[i] is the state after rule i - 1; made once, shared by all.
   std::vector<std::shared_ptr<const DirState>> states;
 
@@ -78,15 +79,30 @@ struct PatternList::Impl {
       std::optional<Pattern> pattern = Pattern::Parse(normalized);
       if (!pattern) return;
       exceptions = exceptions || pattern->exception();
+      leaves_out = leaves_out || !pattern->exception();
       rules.push_back(
           {std::move(*pattern), std::move(range), std::string(text)});
     } catch (const Error& e) {
+      if (IsNeverAsked(normalized)) return;
       const std::string named = "pattern " + Quoted(text);
       throw Error(e.code(), e.message().starts_with("pattern ") ||
                                     e.message().starts_with("illegal ")
                                 ? e.message()
                                 : named + ": " + e.message())
           .At(range);
+    }
+  }
+
+  // The reference makes a pattern's regular expression when it first asks it,
+  // and it asks exceptions only about what a rule before them leaves out: the
+  // mistakes in it do not show when there is no such rule.
+  bool IsNeverAsked(std::string_view normalized) const {
+    if (leaves_out || !normalized.starts_with('!')) return false;
+    try {
+      GlobMatch(normalized.substr(1), ".");  // this one it checks at once
+      return fs::CleanPath(normalized) != "!";
+    } catch (const Error&) {
+      return false;
     }
   }
 
