@@ -79,7 +79,7 @@ def write(name, directory, addresses):
 
 
 class Servers:
-    """An HTTP server of a few files and a git server of one repository."""
+    """An HTTP server of a few files and a git server of two repositories."""
 
     def __init__(self, directory):
         self.dir = pathlib.Path(directory)
@@ -95,6 +95,7 @@ class Servers:
         for path in files.rglob("*"):
             os.utime(path, (1700000000, 1700000000))
         self._make_repository(self.dir / "repo.git")
+        self._make_super_repository(self.dir / "super.git")
         http = http_server(files)
         self.http = http
         self.files = f"127.0.0.1:{http.server_address[1]}"
@@ -115,9 +116,8 @@ class Servers:
                     break
             time.sleep(0.02)
 
-    def _make_repository(self, bare):
-        work = self.dir / "work"
-        (work / "sub").mkdir(parents=True)
+    @staticmethod
+    def _git_in(work):
         env = {**os.environ, "GIT_CONFIG_NOSYSTEM": "1",
                "GIT_CONFIG_GLOBAL": "/dev/null",
                "GIT_AUTHOR_DATE": "1700000000 +0000",
@@ -128,6 +128,27 @@ class Servers:
         def git(*words):
             subprocess.run(["git", *words], cwd=work, env=env, check=True,
                            capture_output=True)
+        return git
+
+    def _make_super_repository(self, bare):
+        """One that has the other at `part`, by a relative URL."""
+        work = self.dir / "super"
+        work.mkdir()
+        git = self._git_in(work)
+        git("init", "-q", "-b", "main")
+        (work / "own").write_text("own\n")
+        git("-c", "protocol.file.allow=always", "submodule", "add", "-q",
+            str(self.dir / "repo.git"), "part")
+        git("config", "-f", ".gitmodules", "submodule.part.url",
+            "../repo.git")
+        git("add", "-A")
+        git("commit", "-q", "-m", "super")
+        git("clone", "-q", "--bare", ".", str(bare))
+
+    def _make_repository(self, bare):
+        work = self.dir / "work"
+        (work / "sub").mkdir(parents=True)
+        git = self._git_in(work)
         git("init", "-q", "-b", "main")
         (work / "file").write_text("one\n")
         (work / "tool").write_text("#!/bin/sh\n")
@@ -143,8 +164,7 @@ class Servers:
         git("checkout", "-q", "main")
         (work / "file").write_text("two\n")
         git("commit", "-q", "-a", "-m", "two")
-        subprocess.run(["git", "clone", "-q", "--bare", str(work), str(bare)],
-                       env=env, check=True, capture_output=True)
+        git("clone", "-q", "--bare", ".", str(bare))
 
     def close(self):
         self.daemon.terminate()

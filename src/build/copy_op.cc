@@ -280,12 +280,21 @@ class CopyRunner {
     tree_.PutLeaf(std::move(entry), std::move(from), inode);
   }
 
+  std::shared_ptr<UnpackedArchive> Unpack(const FileTree& source,
+                                          const std::string& path) const {
+    try {
+      return std::make_shared<UnpackedArchive>(step_.env().store, source, path,
+                                               step_.state().cancel);
+    } catch (Error& error) {
+      throw error.While(fmt::format("while unpacking {}", Quoted(path)));
+    }
+  }
+
   // A tar goes into the destination as a directory; owners, modes and times
   // are the archive's, --chown overrides the owner, --chmod does not apply.
   void AddArchive(const FileTree& source, const std::string& path) {
     const std::string top = DestinationDirectory(0755);
-    const auto unpacked = std::make_shared<UnpackedArchive>(
-        step_.env().store, source, path, step_.state().cancel);
+    const auto unpacked = Unpack(source, path);
     unpacked_.push_back(unpacked);
     for (const ContextSource::Item& item : unpacked->items()) {
       if (item.path.empty()) continue;

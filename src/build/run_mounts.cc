@@ -139,10 +139,19 @@ void RunMounts::AddCache(const plan::RunMount& mount) {
   if (!fs::LstatIfExists(AT_FDCWD, files)) {
     // Filled beside it and renamed: a step that is killed leaves no half.
     fs::TempDir fresh = step_.env().store.NewTemp("cache-");
-    if (mount.from) Materialize(*mount.from, spec.source, spec.range, fresh);
-    if (::fchmod(fresh.fd(), spec.mode.value_or(0755)) != 0 ||
-        ::fchown(fresh.fd(), spec.uid.value_or(0), spec.gid.value_or(0)) != 0) {
+    if (mount.from) {
+      Materialize(*mount.from, spec.source, spec.range, fresh);
+    } else if (::fchmod(fresh.fd(), 0755) != 0) {
       throw ErrnoError("chmod", files, errno);
+    }
+    // What is not said stays as the seed has it.
+    if (spec.mode && ::fchmod(fresh.fd(), *spec.mode) != 0) {
+      throw ErrnoError("chmod", files, errno);
+    }
+    constexpr auto kAsItIs = static_cast<uint32_t>(-1);
+    if (::fchown(fresh.fd(), spec.uid.value_or(kAsItIs),
+                 spec.gid.value_or(kAsItIs)) != 0) {
+      throw ErrnoError("chown", files, errno);
     }
     if (::rename(fresh.path().c_str(), files.c_str()) == 0) {
       fresh.Release();
@@ -171,7 +180,11 @@ void RunMounts::AddSecret(const plan::RunMount& mount) {
   const std::optional<std::string> value =
       ReadSecret(step_.state().request.secrets, spec.id);
   if (!value) {
-    if (!spec.required) return;
+    if (!spec.required) {
+      // No file, but the variable is there and empty.
+      if (spec.env) secret_env_.push_back(*spec.env + "=");
+      return;
+    }
     throw Error(
         ErrorCode::kStep,
         fmt::format("secret {} is required and was not given", Quoted(spec.id)))
