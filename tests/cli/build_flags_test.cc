@@ -168,7 +168,7 @@ const std::vector<TestRow>& TestRows() {
        "test_dockerfile_elsewhere_and_build_is_optional", "\"-f\""},
       {"--pull", "e2e/build_flags_test.py",
        "test_pull_asks_what_a_tag_stands_for_now", "\"--pull\""},
-      {"--source-policy", "e2e/source_policy_test.py", "build",
+      {"--source-policy", "e2e/source_policy_test.py", "",
        "\"--source-policy\""},
       {"--locked", "e2e/lock_test.py",
        "test_locked_names_the_line_and_the_command", "\"--locked\""},

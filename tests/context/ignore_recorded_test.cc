@@ -13,21 +13,10 @@
 #include "imgbuild/context/ignore.h"
 #include "imgbuild/util/error.h"
 
+#include "support/recorded_text.h"
+
 namespace imgbuild::context {
 namespace {
-
-std::string Unquote(const std::string& text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%') {
-      out += static_cast<char>(std::stoi(text.substr(i + 1, 2), nullptr, 16));
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
 
 struct Recorded {
   std::string rules;
@@ -47,7 +36,7 @@ Recordings Read() {
     const size_t space = std::min(line.find(' '), line.size());
     const std::string word = line.substr(0, space);
     const std::string text =
-        Unquote(line.substr(std::min(space + 1, line.size())));
+        UnquoteRecorded(line.substr(std::min(space + 1, line.size())));
     if (word == "tree") {
       out.tree.push_back(text);
     } else if (word == "rules") {
