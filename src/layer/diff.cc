@@ -20,6 +20,8 @@
 #include "imgbuild/util/fs.h"
 #include "imgbuild/util/strings.h"
 
+#include "layer/layer_xattrs.h"
+
 namespace imgbuild::layer {
 namespace {
 
@@ -31,17 +33,6 @@ std::string Below(const std::string& parent, const std::string& name) {
 
 bool IsWhiteoutDevice(const struct ::stat& st) {
   return S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0);
-}
-
-bool BelongsInLayer(std::string_view key) {
-  return (key.starts_with("user.") && !key.starts_with("user.overlay.")) ||
-         key == "security.capability" || key.starts_with("system.posix_acl_");
-}
-
-Xattrs OnlyForLayers(Xattrs xattrs) {
-  std::erase_if(xattrs,
-                [](const auto& item) { return !BelongsInLayer(item.first); });
-  return xattrs;
 }
 
 EntryType TypeOf(const struct ::stat& st) {

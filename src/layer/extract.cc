@@ -104,6 +104,7 @@ void Extractor::PlaceEntry(const Entry& entry) {
   if (!pending_links_.empty()) pending_links_.erase(place.path);
   place.dir = parents_.Open(parent);
   if (options_.whiteouts == WhiteoutForm::kApply) RememberParents(parent);
+  if (options_.keep_kinds) CheckKind(entry, place);
   switch (entry.type) {
     case EntryType::kFile:
       return PlaceFile(entry, place);
@@ -118,6 +119,20 @@ void Extractor::PlaceEntry(const Entry& entry) {
     case EntryType::kFifo:
       return PlaceNode(entry, place);
   }
+}
+
+// With keep_kinds. Somebody else may still put things there in between; what is
+// lost then is what he put there.
+void Extractor::CheckKind(const Entry& entry, const Place& place) const {
+  const auto found = fs::LstatIfExists(place.at(), place.name);
+  if (!found) return;
+  const bool is_directory = entry.type == EntryType::kDirectory;
+  if (S_ISDIR(found->st_mode) == is_directory) return;
+  const char* present = is_directory ? "non-directory" : "directory";
+  const char* wanted = is_directory ? "directory" : "non-directory";
+  throw Error(ErrorCode::kFailed, std::string("cannot overwrite ") + present +
+                                      " " + Quoted(place.path) + " with " +
+                                      wanted + " " + Quoted(entry.path));
 }
 
 // The root belongs to the caller: it is never replaced.

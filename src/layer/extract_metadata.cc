@@ -27,6 +27,10 @@ struct Times {
 
 }  // namespace
 
+ExtractOptions::Owner Extractor::OwnerOf(const Entry& entry) const {
+  return options_.owner.value_or(ExtractOptions::Owner{entry.uid, entry.gid});
+}
+
 void Extractor::CheckOwner(int result, const std::string& path) const {
   if (result == 0) return;
   // EINVAL: the id has no place in this user namespace.
@@ -59,8 +63,10 @@ void Extractor::SetXattrs(const Entry& entry, const SetAttribute& set) const {
 // is left alone: looking costs a tenth of changing an inode.
 void Extractor::SetMetadata(const Entry& entry, int fd) {
   const struct ::stat now = fs::Fstat(fd);
-  const bool chown = now.st_uid != entry.uid || now.st_gid != entry.gid;
-  if (chown) CheckOwner(::fchown(fd, entry.uid, entry.gid), entry.path);
+  const ExtractOptions::Owner owner = OwnerOf(entry);
+  const bool chown = options_.set_owner &&
+                     (now.st_uid != owner.uid || now.st_gid != owner.gid);
+  if (chown) CheckOwner(::fchown(fd, owner.uid, owner.gid), entry.path);
   if (!entry.xattrs.empty()) {
     SetXattrs(entry, [fd, &entry](const auto& key, const auto& value) {
       if (::fsetxattr(fd, key.c_str(), value.data(), value.size(), 0) == 0) {
@@ -83,9 +89,12 @@ void Extractor::SetMetadata(const Entry& entry, int fd) {
 }
 
 void Extractor::SetMetadataOfLink(const Entry& entry, const Place& place) {
-  CheckOwner(::fchownat(place.at(), place.c_name(), entry.uid, entry.gid,
-                        AT_SYMLINK_NOFOLLOW),
-             place.path);
+  if (options_.set_owner) {
+    const ExtractOptions::Owner owner = OwnerOf(entry);
+    CheckOwner(::fchownat(place.at(), place.c_name(), owner.uid, owner.gid,
+                          AT_SYMLINK_NOFOLLOW),
+               place.path);
+  }
   SetXattrs(entry, [&place](const auto& key, const auto& value) {
     return fs::SetXattr(place.at(), place.name, key, value);
   });

@@ -40,6 +40,7 @@ class Extractor {
 
   // extract.cc: what kinds of entry there are.
   void PlaceEntry(const Entry& entry);
+  void CheckKind(const Entry& entry, const Place& place) const;
   void PlaceRoot(const Entry& entry);
   void PlaceFile(const Entry& entry, const Place& place);
   void PlaceDirectory(const Entry& entry, const Place& place);
@@ -73,6 +74,7 @@ class Extractor {
   void SetMetadata(const Entry& entry, int fd);
   void SetMetadataOfLink(const Entry& entry, const Place& place);
   void SetMetadataOfNode(const Entry& entry, const Place& place);
+  ExtractOptions::Owner OwnerOf(const Entry& entry) const;
   void CheckOwner(int result, const std::string& path) const;
   using SetAttribute =
       std::function<bool(const std::string& key, const std::string& value)>;

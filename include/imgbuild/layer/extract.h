@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,17 @@ struct ExtractOptions {
   // Ownership and device nodes that cannot be made are an error, unless this
   // is set (single-id rootless).
   bool tolerate_ownership = false;
+  // False: everything belongs to whoever extracts, as new files do.
+  bool set_owner = true;
+  // In place of the owner that the archive names.
+  struct Owner {
+    uint32_t uid = 0;
+    uint32_t gid = 0;
+  };
+  std::optional<Owner> owner;
+  // A directory never takes the place of something else, nor something else
+  // that of a directory: Error(kFailed), in Docker's words.
+  bool keep_kinds = false;
   TarLimits limits;
 };
 
