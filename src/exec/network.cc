@@ -274,8 +274,10 @@ Network::Network(const std::string& run_dir, std::vector<PortForward> ports)
 
 void Network::WaitReady() { ready_.get(); }
 
+void Network::Stop() { eventfd_write(stop_.get(), 1); }
+
 Network::~Network() {
-  eventfd_write(stop_.get(), 1);
+  Stop();
   keeper_.join();
 }
 

@@ -50,6 +50,8 @@ class Network {
   // After WaitReady().
   int fd() const { return namespace_.get(); }
   const std::string& resolv_conf() const { return resolv_conf_.text; }
+  // Begins to end pasta; the destructor waits for that.
+  void Stop();
   // Throws Error(kHost) when pasta has ended.
   void Check() const;
 

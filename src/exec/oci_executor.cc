@@ -48,6 +48,7 @@ class OciExecutor : public Executor {
                  const CancelToken& cancel) override;
   void Expect(NetworkMode network,
               const std::vector<PortForward>& ports) override;
+  void Dismiss() override;
 
  private:
   const Host& GetHost();
@@ -71,9 +72,10 @@ class OciExecutor : public Executor {
   static void RemoveCgroups(const Prepared& prepared, const Host& host);
 
   const ExecutorOptions options_;
-  std::mutex mutex_;  // guards what follows; nothing is replaced once made
+  std::mutex mutex_;  // guards what follows; what is made stays
   std::unique_ptr<const Host> host_;
   std::unique_ptr<Network> network_;
+  std::vector<std::unique_ptr<Network>> ending_;  // dismissed
   std::map<CapabilitySet, Seccomp> seccomp_;
 };
 
@@ -111,6 +113,13 @@ void OciExecutor::Expect(NetworkMode network,
   } catch (const Error&) {
     network_.reset();
   }
+}
+
+void OciExecutor::Dismiss() {
+  std::lock_guard lock(mutex_);
+  if (!network_) return;
+  network_->Stop();
+  ending_.push_back(std::move(network_));
 }
 
 const Seccomp& OciExecutor::GetSeccomp(CapabilitySet capabilities) {

@@ -171,6 +171,9 @@ class Executor {
   // A Run with these is about to come: what takes time is begun. Does not
   // block, throws nothing; a failure is Run's.
   virtual void Expect(NetworkMode, const std::vector<PortForward>&) {}
+  // No Run is about to come: what takes time to end is told to. Does not block;
+  // a Run that comes all the same starts anew.
+  virtual void Dismiss() {}
 };
 
 struct ExecutorOptions {
