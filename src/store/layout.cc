@@ -28,8 +28,9 @@ constexpr std::array<const char*, 8> kDirectories = {
 // What a first start that was interrupted, or goes on beside this one, has
 // made; and what a mount point has.
 bool IsKnownName(std::string_view name) {
-  constexpr std::array<std::string_view, 5> kFiles = {
-      kLayoutFile, "lease", "layer-locks", "lost+found", "meta.db"};
+  constexpr std::array<std::string_view, 7> kFiles = {
+      kLayoutFile,  "lease",   "layer-locks", "layer-sizes",
+      "lost+found", "meta.db", "mounted"};
   return std::ranges::find(kDirectories, name) != kDirectories.end() ||
          std::ranges::find(kFiles, name) != kFiles.end() ||
          name.starts_with("meta.db-") || name.starts_with(".oci-layout.");

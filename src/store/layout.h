@@ -5,6 +5,7 @@
 //   blobs/sha256/HEX      blobs/sha512/HEX
 //   layers/DIFFID/        unpacked layers, see layer_dir.h
 //   meta.db               see meta_db.h
+//   layer-sizes           see usage.h
 //   lease                 flock: shared by who adds, exclusive by Sweep()
 //   layer-locks           one byte per DiffId, see layer_locks.h
 //   unsynced/BOOT/…       see unsynced.h
@@ -12,6 +13,7 @@
 //   stat/                 digests of context files, see stat_cache_files.h
 //   mounts/HASH/          cache mounts
 //   containers/ID/image   the manifest digest that a container needs
+//   mounted/ID/           what is mounted for people, see mount_files.h
 //   tmp/p-XXXX/           what one process has half-made; it holds its flock
 //   tmp/partial-ALG-HEX   a download that can be resumed
 #ifndef IMGBUILD_SRC_STORE_LAYOUT_H_

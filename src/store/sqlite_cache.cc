@@ -11,9 +11,9 @@ namespace {
 
 using Sync = Transaction::Sync;
 
-// A record's time of use is only as exact as pruning by age needs: a hit in a
-// no-op rebuild writes nothing.
-constexpr int64_t kUsedResolutionSeconds = 3600;
+// A record's time of use is only as exact as pruning needs: a hit in a no-op
+// rebuild that follows another one writes nothing.
+constexpr int64_t kUsedResolutionSeconds = 60;
 
 void InsertLayer(Database& db, const StoredLayer& layer) {
   db.Prepare(
@@ -46,13 +46,19 @@ SqliteCache::~SqliteCache() {
     for (const std::string& key : used_) {
       db->Prepare("UPDATE cache SET used=?2 WHERE key=?1")
           .Blob(1, key)
-          .Int(2, clock_.NowSeconds())
+          .Int(2, UseTime())
           .Run();
     }
     transaction.Commit();
   } catch (const Error&) {
     // Only the order of pruning depends on it.
   }
+}
+
+int64_t SqliteCache::UseTime() {
+  const std::lock_guard lock(mutex_);
+  if (!use_time_) use_time_ = clock_.NowSeconds();
+  return *use_time_;
 }
 
 std::optional<CacheRecord> SqliteCache::Find(const oci::Digest& key) {
@@ -73,7 +79,7 @@ std::optional<CacheRecord> SqliteCache::Find(const oci::Digest& key) {
     record.recipe = query.GetText(2);
     used = query.GetInt(3);
   }
-  if (clock_.NowSeconds() - used > kUsedResolutionSeconds) {
+  if (UseTime() - used > kUsedResolutionSeconds) {
     const std::lock_guard lock(mutex_);
     used_.insert(raw);
   }
@@ -90,7 +96,7 @@ void SqliteCache::Put(const oci::Digest& key, const CacheRecord& record) {
         "diff_id=excluded.diff_id,blob=excluded.blob,layer=excluded.layer,"
         "recipe=excluded.recipe,used=excluded.used");
     query.Blob(1, ToRaw(key)).Text(5, record.recipe);
-    query.Int(6, clock_.NowSeconds());
+    query.Int(6, UseTime());
     if (record.layer) {
       query.Blob(2, ToRaw(record.layer->diff_id.digest()))
           .Blob(3, ToRaw(record.layer->blob.digest))

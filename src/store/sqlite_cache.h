@@ -31,9 +31,14 @@ class SqliteCache : public BuildCache {
   void PutLayer(const StoredLayer& layer) override;
 
  private:
+  // One time for all that a process uses, so that the steps of a build are
+  // pruned together (see Shrinker).
+  int64_t UseTime();
+
   MetaDb& db_;
   const Clock& clock_;
   std::mutex mutex_;
+  std::optional<int64_t> use_time_;
   std::set<std::string> used_;  // raw keys whose `used` is old
 };
 

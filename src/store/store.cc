@@ -1,5 +1,6 @@
 #include "imgbuild/store/store.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,7 +15,9 @@
 #include "store/local_content.h"
 #include "store/local_snapshotter.h"
 #include "store/meta_db.h"
+#include "store/mount_files.h"
 #include "store/record_codec.h"
+#include "store/shrinker.h"
 #include "store/sqlite_cache.h"
 #include "store/sqlite_containers.h"
 #include "store/sqlite_images.h"
@@ -61,6 +64,7 @@ class LocalStore : public Store {
         images_(db_, unsynced_, clock_),
         cache_(db_, clock_),
         containers_(layout_, db_, clock_),
+        mounts_(layout_),
         stat_cache_(layout_) {
     db_.CheckVersion();
   }
@@ -70,6 +74,7 @@ class LocalStore : public Store {
   ImageStore& images() override { return images_; }
   BuildCache& cache() override { return cache_; }
   ContainerStore& containers() override { return containers_; }
+  MountStore& mounts() override { return mounts_; }
   context::StatCacheStorage& stat_cache() override { return stat_cache_; }
   const std::string& root() const override { return layout_.root(); }
 
@@ -80,6 +85,8 @@ class LocalStore : public Store {
   std::string CacheMountDir(const std::string& id) override {
     const std::string name = "mounts/" + oci::Digest::OfBytes(id).hex();
     fs::MakeDirs(layout_.root_fd(), name, 0755);
+    // When it was used last, see KeepBelow().
+    ::utimensat(layout_.root_fd(), name.c_str(), nullptr, 0);
     return layout_.PathTo(name);
   }
 
@@ -124,6 +131,23 @@ class LocalStore : public Store {
     return lock ? MakeSweeper().Only(candidates) : Swept();
   }
 
+  LimitResult KeepBelow(const Limit& limit) override {
+    const auto lock = TryExclusive();
+    if (!lock) {
+      LimitResult result;
+      result.bytes = result.bytes_before = MeasureUsage(layout_).Total();
+      result.busy = result.bytes > limit.max_bytes;
+      return result;
+    }
+    return Shrinker(layout_, db_, images_, containers_, mounts_, MakeSweeper())
+        .Run(limit);
+  }
+
+  void NoteUse(const oci::Digest& manifest) override {
+    ::utimensat(layout_.blobs_fd(manifest.algorithm()), manifest.hex().c_str(),
+                nullptr, AT_SYMLINK_NOFOLLOW);
+  }
+
   std::vector<Damage> Check(bool repair, const CancelToken& cancel) override {
     return Checker(layout_, db_, content_, snapshots_, images_, repair, cancel)
         .Run();
@@ -147,6 +171,7 @@ class LocalStore : public Store {
   SqliteImages images_;
   SqliteCache cache_;
   SqliteContainers containers_;
+  MountFiles mounts_;
   StatCacheFiles stat_cache_;
 };
 

@@ -16,6 +16,7 @@
 #include "imgbuild/util/fs.h"
 #include "imgbuild/util/strings.h"
 
+#include "store/mount_files.h"
 #include "store/record_codec.h"
 
 namespace imgbuild::store {
@@ -34,6 +35,7 @@ bool IsAbandoned(int dirfd, const std::string& name, int flags) {
 
 Swept Sweeper::All(bool drop_cache) {
   Swept swept;
+  MountFiles(layout_).SweepStale();
   Marks marks = MarkRecords(drop_cache);
   MarkContainers(&marks);
   // Files before rows: on a full disk nothing can be written before something
@@ -125,7 +127,14 @@ bool Sweeper::IsMarked(Database& db, const std::string& raw) {
 // A container keeps its image although the image's names and record are gone,
 // so what it needs is read from the manifest itself.
 void Sweeper::MarkContainers(Marks* marks) {
-  const UniqueFd dir = fs::OpenDir(layout_.root_fd(), "containers");
+  MarkUsers("containers", marks);
+  MarkUsers(kMountedDir, marks);
+}
+
+void Sweeper::MarkUsers(const char* place, Marks* marks) {
+  const UniqueFd dir =
+      fs::OpenIfExists(layout_.root_fd(), place, O_RDONLY | O_DIRECTORY);
+  if (!dir) return;
   for (const std::string& name : fs::ListDir(dir.get())) {
     const auto text =
         fs::ReadFileIfExists(dir.get(), name + "/" + kContainerImageFile, 4096);
@@ -143,10 +152,15 @@ void Sweeper::MarkContainers(Marks* marks) {
     }
     const auto config_bytes = content_.Read(config, oci::kMaxConfigBytes);
     if (!config_bytes) continue;
-    for (const oci::DiffId& id :
-         oci::ParseImageConfig(*config_bytes).diff_ids) {
-      marks->insert(ToRaw(id.digest()));
+    std::vector<oci::DiffId> layers =
+        oci::ParseImageConfig(*config_bytes).diff_ids;
+    // What is mounted holds no lock on what its layers stand on.
+    if (place == std::string_view(kMountedDir)) {
+      for (oci::DiffId& base : snapshots_.BasesOf(layers)) {
+        layers.push_back(std::move(base));
+      }
     }
+    for (const oci::DiffId& id : layers) marks->insert(ToRaw(id.digest()));
   }
 }
 

@@ -43,6 +43,7 @@ class Sweeper {
   void DropRecords(bool drop_cache);
   Marks MarkRecords(bool drop_cache);
   void MarkContainers(Marks* marks);
+  void MarkUsers(const char* place, Marks* marks);
   bool IsMarked(Database& db, const std::string& raw);
   void DropUnmarkedRows(const Marks& marks);
   void RemoveBlob(const oci::Digest& digest, Swept* swept);

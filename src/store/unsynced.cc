@@ -21,11 +21,6 @@ namespace {
 constexpr char kBlobPrefix[] = "b-";
 constexpr char kLayerPrefix[] = "l-";
 
-std::string ReadBootId() {
-  return std::string(
-      Trim(fs::ReadFile(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 256)));
-}
-
 UniqueFd OpenDirIfThere(int dirfd, const std::string& name) {
   return UniqueFd(::openat(dirfd, name.c_str(),
                            O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
@@ -43,6 +38,11 @@ std::optional<oci::Digest> DigestOfFileName(std::string_view name) {
   std::string text(name);
   text[dash] = ':';
   return oci::Digest::TryParse(text);
+}
+
+std::string ReadBootId() {
+  return std::string(
+      Trim(fs::ReadFile(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 256)));
 }
 
 Unsynced::Unsynced(Layout& layout, std::string boot_id)

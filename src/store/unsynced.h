@@ -24,6 +24,9 @@ namespace imgbuild::store {
 std::string FileNameOf(const oci::Digest& digest);
 std::optional<oci::Digest> DigestOfFileName(std::string_view name);
 
+// Which start of the machine this is.
+std::string ReadBootId();
+
 class Unsynced {
  public:
   // `boot_id` empty: the kernel's.

@@ -30,6 +30,11 @@ class FakeClock : public Clock {
     sleeps_.push_back(duration);
     return true;
   }
+  // Also back.
+  void SetSeconds(int64_t now) {
+    const std::lock_guard lock(mutex_);
+    elapsed_ = std::chrono::seconds(now - start_);
+  }
   void Advance(std::chrono::nanoseconds by) {
     const std::lock_guard lock(mutex_);
     elapsed_ += by;

@@ -154,12 +154,43 @@ class MemoryContainers : public ContainerStore {
       std::make_shared<std::set<std::string>>();
 };
 
+class MemoryMounts : public MountStore {
+ public:
+  explicit MemoryMounts(std::string root) : root_(std::move(root)) {}
+  void Add(const MountRecord& record) override {
+    fs::MakeDirs(AT_FDCWD, MountPoint(record.id), 0700);
+    records_.insert_or_assign(record.id, record);
+  }
+  std::vector<MountRecord> List() override {
+    std::vector<MountRecord> out;
+    for (const auto& [id, record] : records_) out.push_back(record);
+    return out;
+  }
+  std::optional<MountRecord> Find(const std::string& id) override {
+    const auto it = records_.find(id);
+    if (it == records_.end()) return std::nullopt;
+    return it->second;
+  }
+  void Remove(const std::string& id) override { records_.erase(id); }
+  std::string Directory(const std::string& id) const override {
+    return root_ + "/mounted/" + id;
+  }
+  std::string MountPoint(const std::string& id) const override {
+    return Directory(id) + "/files";
+  }
+
+ private:
+  std::string root_;
+  std::map<std::string, MountRecord> records_;
+};
+
 class MemoryStore : public Store {
  public:
   MemoryStore()
       : dir_(fs::TempDir::InTmp("imgbuild-store-")),
         root_(dir_.path()),
         containers_(root_),
+        mounts_(root_),
         holders_(std::make_shared<int>(0)) {}
 
   ContentStore& content() override { return content_; }
@@ -167,6 +198,7 @@ class MemoryStore : public Store {
   ImageStore& images() override { return images_; }
   BuildCache& cache() override { return cache_; }
   ContainerStore& containers() override { return containers_; }
+  MountStore& mounts() override { return mounts_; }
   context::StatCacheStorage& stat_cache() override { return stat_cache_; }
   const std::string& root() const override { return root_; }
   fs::TempDir NewTemp(const std::string& prefix) override {
@@ -226,6 +258,8 @@ class MemoryStore : public Store {
     }
     return swept;
   }
+  LimitResult KeepBelow(const Limit&) override { return {}; }
+  void NoteUse(const oci::Digest&) override {}
   std::vector<Damage> Check(bool, const CancelToken&) override { return {}; }
 
  private:
@@ -241,6 +275,7 @@ class MemoryStore : public Store {
   fs::TempDir dir_;
   std::string root_;
   MemoryContainers containers_;
+  MemoryMounts mounts_;
   std::shared_ptr<int> holders_;
   MemoryContent content_;
   MemorySnapshotter snapshots_;

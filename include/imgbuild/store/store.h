@@ -14,6 +14,8 @@
 #include "imgbuild/store/container_store.h"
 #include "imgbuild/store/content_store.h"
 #include "imgbuild/store/image_store.h"
+#include "imgbuild/store/limit.h"
+#include "imgbuild/store/mount_store.h"
 #include "imgbuild/store/snapshotter.h"
 #include "imgbuild/util/cancel.h"
 #include "imgbuild/util/clock.h"
@@ -31,8 +33,9 @@ struct Swept {
   uint64_t bytes = 0;
 };
 
-// A container names the image that it needs in containers/ID/image: its
-// manifest digest as text. Sweep() keeps what that image needs.
+// A container names the image that it needs in containers/ID/image, a mount in
+// mounted/ID/image: its manifest digest as text. Sweep() keeps what that image
+// needs.
 inline constexpr char kContainerImageFile[] = "image";
 
 // Where a blob can be fetched again: the repositories it was seen in.
@@ -66,6 +69,7 @@ class Store {
   virtual ImageStore& images() = 0;
   virtual BuildCache& cache() = 0;
   virtual ContainerStore& containers() = 0;
+  virtual MountStore& mounts() = 0;
   virtual context::StatCacheStorage& stat_cache() = 0;
 
   virtual const std::string& root() const = 0;
@@ -96,6 +100,15 @@ class Store {
   // The same for these blobs and DiffIds alone, without looking at the rest of
   // the store: after an image has been removed.
   virtual Swept SweepOnly(const std::vector<oci::Digest>& candidates) = 0;
+
+  // Removes what was used longest ago until the store takes at most
+  // `limit.max_bytes`: first what Sweep() would remove, then cache records,
+  // build by build, images without a tag, and cache mounts. Never what a tag,
+  // a container, a mount or `limit.keep` needs. When that is not enough the
+  // result says who holds the rest. REQUIRES: no own lease.
+  virtual LimitResult KeepBelow(const Limit& limit) = 0;
+  // A build uses that image: for the order in which KeepBelow() removes.
+  virtual void NoteUse(const oci::Digest& manifest) = 0;
 
   // Reads all blobs and looks at all layers, images and the database. With
   // `repair` drops what is broken, and nothing else: blobs can be fetched and
