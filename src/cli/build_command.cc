@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <set>
 
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
@@ -20,6 +21,7 @@
 #include "cli/output_lock.h"
 #include "cli/policed_plan.h"
 #include "cli/progress.h"
+#include "cli/store_limit.h"
 
 namespace imgbuild::cli {
 namespace {
@@ -177,6 +179,9 @@ build::BuildResult Build(App& app, const BuildFlags& flags,
   }
   const plan::BuildGraph graph =
       PlanLocked(app, file, options, lock, flags, progress);
+  for (const plan::ResolvedImage& image : graph.images) {
+    app.store().NoteUse(image.manifest);
+  }
   findings = BuildFindings(file, checks, graph);
   ShowWarnings(flags, graph, findings, progress);
   FailOnFindings(checks, findings);
@@ -208,6 +213,45 @@ build::BuildResult Build(App& app, const BuildFlags& flags,
   ShowExport(progress, result, outputs.tags);
   return result;
 }
+
+// --store-max: kept before a build, or there is none, and after it.
+class SizeLimit {
+ public:
+  SizeLimit(App& app, const BuildFlags& flags)
+      : app_(app), max_bytes_(ParseStoreMax(flags.store_max)) {
+    if (!max_bytes_) return;
+    keep_ = LockedDigests(flags.keep_locked);
+    // What this build is about to use.
+    std::string path = flags.lockfile;
+    if (path.empty()) {
+      path = flags.file.empty() ? flags.context + "/Dockerfile" : flags.file;
+      path += ".lock";
+    }
+    if (::access(path.c_str(), R_OK) == 0) keep_.merge(LockedDigests({path}));
+    KeepBelow(app_, *max_bytes_, keep_);
+  }
+
+  // The image is made by now: a limit that cannot be kept is told, and refuses
+  // the next build.
+  void After(const build::BuildResult& result) const {
+    if (!max_bytes_) return;
+    std::set<oci::Digest> keep = keep_;
+    keep.insert(result.manifest.digest);
+    try {
+      KeepBelow(app_, *max_bytes_, keep);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kHost) throw;
+      std::string text = error.Render();
+      text.replace(0, text.find(':'), "warning");
+      std::fputs(text.c_str(), stderr);
+    }
+  }
+
+ private:
+  App& app_;
+  std::optional<uint64_t> max_bytes_;
+  std::set<oci::Digest> keep_;
+};
 
 void WriteResultFiles(const BuildFlags& flags, const build::BuildResult& result,
                       const std::vector<oci::Reference>& tags) {
@@ -244,9 +288,11 @@ int BuildCommand(App& app, const Words& words) {
   };
   std::vector<dockerfile::Finding> findings;
   try {
+    const SizeLimit limit(app, flags);
     const build::BuildResult result =
         Build(app, flags, outputs, progress->sink(), findings);
     progress->Close();
+    limit.After(result);
     ShowSummary(flags, findings);
     WriteResultFiles(flags, result, outputs.tags);
     if (outputs.stdout_taken) return 0;

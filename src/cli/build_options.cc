@@ -144,6 +144,11 @@ void AddBuildFlags(Args& args, BuildFlags& f) {
   args.List("-t,--tag", &f.tags, "NAME[:TAG]", "name of the image");
   args.Value("--progress", &f.progress, "KIND",
              "auto, plain, tty, quiet or rawjson");
+  args.Value("--store-max", &f.store_max, "SIZE",
+             "what the store may take on the disk, before and after; what was "
+             "used longest ago goes first");
+  args.List("--keep-locked", &f.keep_locked, "FILE",
+            "with --store-max: never remove what that Dockerfile.lock names");
   args.Value("--iidfile", &f.iidfile, "FILE", "write the image id here");
   args.Value("--metadata-file", &f.metadata_file, "FILE",
              "write what was made here, as JSON");

@@ -60,6 +60,8 @@ struct BuildFlags {
   std::string lockfile;
   std::string lock_bundle;
   bool record_output = false;
+  std::string store_max;
+  std::vector<std::string> keep_locked;
 };
 
 // What decides the image; shared by build and plan.

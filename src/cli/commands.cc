@@ -26,12 +26,18 @@ const std::vector<Spelling>& Spellings() {
       {"image", "remove", {"rmi"}},
       {"image", "inspect", {"inspect", "--type", "image"}},
       {"image", "prune", {"prune", "images"}},
+      {"image", "mount", {"mount", "--type", "image"}},
+      {"image", "umount", {"umount", "--type", "image"}},
+      {"image", "unmount", {"umount", "--type", "image"}},
       {"image", "", {}},
       {"container", "ls", {"ps"}},
       {"container", "list", {"ps"}},
       {"container", "remove", {"rm"}},
       {"container", "inspect", {"inspect", "--type", "container"}},
       {"container", "prune", {"prune", "containers"}},
+      {"container", "mount", {"mount", "--type", "container"}},
+      {"container", "umount", {"umount", "--type", "container"}},
+      {"container", "unmount", {"umount", "--type", "container"}},
       {"container", "", {}},
       {"builder", "prune", {"prune", "cache"}},
       {"builder", "build", {"build"}},
@@ -49,6 +55,11 @@ bool IsCommand(const std::string& name) {
 }  // namespace
 
 Words OwnSpelling(const Words& words) {
+  if (!words.empty() && words[0] == "unmount") {
+    Words out = words;
+    out[0] = "umount";
+    return out;
+  }
   if (words.size() < 2) return words;
   for (const Spelling& spelling : Spellings()) {
     const bool any = *spelling.verb == '\0';
@@ -83,6 +94,9 @@ const std::vector<Command>& Commands() {
       {kImages, "save", SaveCommand, "write images to a file"},
       {kImages, "load", LoadCommand, "read images from a file"},
       {kImages, "import", ImportCommand, "make an image of a root file system"},
+      {kImages, "mount", MountCommand,
+       "show the files of an image or container in a directory"},
+      {kImages, "umount", UmountCommand, "take that back"},
       {kImages, "diff", DiffCommand, "compare two images"},
       {kImages, "prune", PruneCommand, "remove what nothing uses"},
       {kContainers, "run", RunCommand, "run a command in an image"},
@@ -98,6 +112,10 @@ const std::vector<Command>& Commands() {
       {kContainers, "attach", AttachCommand, "connect with a container"},
       {kContainers, "logs", LogsCommand, "show what a container has put out"},
       {kContainers, "ps", PsCommand, "list containers"},
+      {kContainers, "cp", CpCommand,
+       "copy files between a container and this host"},
+      {kContainers, "export", ExportCommand,
+       "write all files of a container as a tar"},
       {kContainers, "top", TopCommand, "show a container's processes"},
       {kContainers, "stats", StatsCommand, "show what containers use"},
       {kContainers, "port", PortCommand, "show a container's published ports"},

@@ -55,6 +55,10 @@ int HistoryCommand(App& app, const Words& words);
 int LoadCommand(App& app, const Words& words);
 int SaveCommand(App& app, const Words& words);
 int InspectCommand(App& app, const Words& words);
+int MountCommand(App& app, const Words& words);
+int UmountCommand(App& app, const Words& words);
+int CpCommand(App& app, const Words& words);
+int ExportCommand(App& app, const Words& words);
 int CopyCommand(App& app, const Words& words);
 int IndexCommand(App& app, const Words& words);
 int ResolveCommand(App& app, const Words& words);
@@ -73,7 +77,7 @@ struct Command {
 const std::vector<Command>& Commands();
 
 // Docker's two-word spellings as ours: `image ls` is `images`, `system prune`
-// is `prune all`. Other words stay as they are.
+// is `prune all`; podman's `unmount`. Other words stay as they are.
 Words OwnSpelling(const Words& words);
 
 // What MonitorCommand is called; --help does not tell.

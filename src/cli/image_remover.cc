@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <set>
 
+#include "imgbuild/container/mounts.h"
 #include "imgbuild/util/error.h"
 
 #include "cli/image_lookup.h"
@@ -23,6 +24,14 @@ std::string ShortId(const store::ContainerUse& container) {
   return container.id.substr(0, 12);
 }
 
+Error IsMounted(const std::string& what, const container::Mounted& mounted) {
+  return Error(ErrorCode::kFailed,
+               fmt::format("conflict: {} (must be forced) - image is mounted "
+                           "at {}",
+                           what, mounted.path))
+      .WithHint("imgbuild umount; -f removes names and leaves the files there");
+}
+
 // The name would be the image's last (with the digest links that go with it).
 bool IsLast(const std::vector<store::NameRecord>& names,
             const store::NameRecord& name) {
@@ -37,10 +46,44 @@ bool IsLast(const std::vector<store::NameRecord>& names,
 
 void ImageRemover::Remove(const std::string& word) {
   const store::Match match = RequireImage(app_, word);
-  if (match.how == store::Match::How::kId) {
+  // A digest without a repository is no name: it means the image itself.
+  if (match.how != store::Match::How::kTag && !match.name) {
     RemoveById(match.image, word);
   } else {
     RemoveByName(match, word);
+  }
+}
+
+void ImageRemover::RemovePlatform(const std::string& word,
+                                  const std::string& platform) {
+  if (!force_) {
+    throw Error(ErrorCode::kFailed,
+                "Content will be removed from all images referencing this "
+                "variant. Use --force to force delete.");
+  }
+  const store::ImageRecord image =
+      OfPlatform(app_, RequireImage(app_, word), word, platform);
+  const std::vector<store::ContainerUse> users =
+      app_.store().containers().UsersOf(image.id);
+  if (!users.empty()) {
+    throw Error(ErrorCode::kFailed,
+                fmt::format("conflict: unable to delete {} (cannot be forced) "
+                            "- image is being used by {} container {}",
+                            word, users.front().running ? "running" : "stopped",
+                            ShortId(users.front())));
+  }
+  if (const auto mounted = container::FindMounted(app_.store(), image)) {
+    throw IsMounted(fmt::format("unable to delete {}", word), *mounted);
+  }
+  const std::vector<store::NameRecord> names = images().NamesOf(image.manifest);
+  Delete(image);
+  for (store::NameRecord name : names) {
+    if (!name.tag || name.target == image.manifest) continue;
+    const auto other = images().Find(name.repository.ToString() + "@" +
+                                     name.target.ToString());
+    if (!other) continue;
+    name.manifest = other->image.manifest;
+    images().SetName(name);
   }
 }
 
@@ -68,6 +111,12 @@ void ImageRemover::RemoveByName(const store::Match& match,
       images().NamesOf(match.image.manifest);
   const std::vector<store::ContainerUse> users =
       app_.store().containers().UsersOf(match.image.id);
+  const auto mounted = container::FindMounted(app_.store(), match.image);
+  if (match.name && mounted && IsLast(names, *match.name) && !force_) {
+    throw IsMounted(
+        fmt::format("unable to remove repository reference \"{}\"", word),
+        *mounted);
+  }
   if (match.name && !users.empty() && IsLast(names, *match.name) && !force_) {
     throw Error(
         ErrorCode::kFailed,
@@ -88,7 +137,7 @@ void ImageRemover::RemoveByName(const store::Match& match,
   }
   const std::vector<store::NameRecord> left =
       images().NamesOf(match.image.manifest);
-  if (left.empty() && users.empty()) {
+  if (left.empty() && users.empty() && !mounted) {
     Delete(match.image);
   } else if (match.how == store::Match::How::kDigest) {
     TellWhatIsLeft(left);
@@ -148,6 +197,10 @@ void ImageRemover::RemoveById(const store::ImageRecord& image,
                             word, ShortId(users.front())))
         .WithHint("-f removes its names and leaves the image to the container");
   }
+  const auto mounted = container::FindMounted(app_.store(), image);
+  if (mounted && !force_) {
+    throw IsMounted(fmt::format("unable to delete {}", word), *mounted);
+  }
   if (repositories.size() > 1 && !force_) {
     throw Error(ErrorCode::kFailed,
                 fmt::format("conflict: unable to delete {} (must be forced) "
@@ -156,7 +209,7 @@ void ImageRemover::RemoveById(const store::ImageRecord& image,
         .WithHint("-f removes it with all its names");
   }
   for (const store::NameRecord& n : names) Untag(n);
-  if (users.empty()) Delete(image);
+  if (users.empty() && !mounted) Delete(image);
 }
 
 void ImageRemover::Delete(const store::ImageRecord& image) {

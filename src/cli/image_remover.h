@@ -23,6 +23,9 @@ class ImageRemover {
   // What `rmi WORD` does (cli.md B.8). Throws Error(kFailed) in Docker's words
   // when something is in the way.
   void Remove(const std::string& word);
+  // What `rmi -f --platform PLATFORM WORD` does: that image of an index, under
+  // all names; tags of the index go to another of its images that is here.
+  void RemovePlatform(const std::string& word, const std::string& platform);
   // The image and all its names. REQUIRES: nothing uses it.
   void RemoveWhole(const store::ImageRecord& image);
   // Gives back the space of what was removed. REQUIRES: no lease.

@@ -1,23 +1,24 @@
 // `imgbuild prune images|containers|cache|all` (Docker's `image prune`,
 // `container prune`, `builder prune` and `system prune` are the same).
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <map>
 #include <set>
 
-#include "imgbuild/lock/lockfile.h"
+#include "imgbuild/container/containers.h"
+#include "imgbuild/container/mounts.h"
 #include "imgbuild/util/clock.h"
 #include "imgbuild/util/error.h"
-#include "imgbuild/util/fs.h"
 #include "imgbuild/util/strings.h"
 
 #include "cli/commands.h"
 #include "cli/image_remover.h"
 #include "cli/image_rows.h"
 #include "cli/list_filter.h"
+#include "cli/store_limit.h"
 
 namespace imgbuild::cli {
 namespace {
@@ -28,33 +29,12 @@ struct Options {
   bool force = false;
   std::vector<std::string> filters;
   std::vector<std::string> keep_locked;
+  std::string store_max;
 
   bool images() const { return what == "images" || what == "all"; }
   bool containers() const { return what == "containers" || what == "all"; }
   bool cache() const { return what == "cache" || what == "all"; }
 };
-
-// Every digest that a lock names: of names, of their platforms' manifests and
-// of what is expected to come out.
-std::set<oci::Digest> LockedDigests(const std::vector<std::string>& files) {
-  std::set<oci::Digest> digests;
-  for (const std::string& file : files) {
-    const UniqueFd fd = fs::Open(AT_FDCWD, file, O_RDONLY);
-    FdReader reader(fd.get(), file);
-    const lock::Lockfile locked = lock::Parse(std::make_shared<SourceFile>(
-        file, ReadAll(reader, lock::kMaxLockBytes, file)));
-    for (const lock::ImagePin& pin : locked.images) {
-      digests.insert(pin.digest);
-      for (const auto& [platform, image] : pin.platforms) {
-        digests.insert(image.manifest);
-      }
-    }
-    for (const lock::ExpectedOutput& output : locked.outputs) {
-      digests.insert(output.manifest);
-    }
-  }
-  return digests;
-}
 
 class Pruner {
  public:
@@ -83,8 +63,15 @@ class Pruner {
  private:
   void PruneContainers() {
     store::ContainerStore& containers = app_.store().containers();
+    container::Containers all(app_.store());
     bool first = true;
-    for (const store::ContainerRecord& container : containers.List()) {
+    for (const container::Container& one : all.List()) {
+      const store::ContainerRecord& container = one.record;
+      if (container::FindMounted(app_.store(), container.id)) continue;
+      if (filter_.AsksForLabels() &&
+          !filter_.MatchesLabels(LabelsOfContainer(all, one))) {
+        continue;
+      }
       if (until_ && container.created_ns / 1'000'000'000 >= *until_) continue;
       // The lock is held by whoever runs it.
       const auto lock = containers.TryLock(container.id);
@@ -94,6 +81,16 @@ class Pruner {
       fmt::print("{}\n", container.id);
     }
     if (!first) fmt::print("\n");
+  }
+
+  static std::map<std::string, std::string> LabelsOfContainer(
+      container::Containers& containers, const container::Container& one) {
+    const auto labels =
+        container::LabelsOf(containers.ImageConfigOf(one.record), one.config);
+    // The container's own come last and win.
+    std::map<std::string, std::string> out;
+    for (const auto& [key, value] : labels) out[key] = value;
+    return out;
   }
 
   // Age is the time in this store: the `created` of a reproducible image is
@@ -110,7 +107,8 @@ class Pruner {
         !filter_.MatchesLabels(LabelsOf(app_, image))) {
       return false;
     }
-    return app_.store().containers().UsersOf(image.id).empty();
+    return app_.store().containers().UsersOf(image.id).empty() &&
+           !container::FindMounted(app_.store(), image);
   }
 
   void PruneImages() {
@@ -150,6 +148,19 @@ bool Confirmed(const Options& options) {
   return ToLower(Trim(answer)) == "y";
 }
 
+// Asks nobody: nothing goes that has a tag.
+int PruneTo(App& app, const Options& options, uint64_t max_bytes) {
+  if (!options.what.empty() || options.all || !options.filters.empty()) {
+    throw Error(ErrorCode::kUsage,
+                "--store-max decides by itself what goes: give it alone, or "
+                "with --keep-locked");
+  }
+  const uint64_t freed =
+      KeepBelow(app, max_bytes, LockedDigests(options.keep_locked));
+  fmt::print("Total reclaimed space: {}\n", HumanSize(freed));
+  return 0;
+}
+
 }  // namespace
 
 int PruneCommand(App& app, const Words& words) {
@@ -163,11 +174,21 @@ int PruneCommand(App& app, const Words& words) {
   args.Flag("-f,--force", &options.force, "do not ask");
   args.List("--keep-locked", &options.keep_locked, "FILE",
             "never remove what that Dockerfile.lock names; may repeat");
-  args.Positional("WHAT", &options.what, true,
+  args.Value("--store-max", &options.store_max, "SIZE",
+             "instead of WHAT: remove what was used longest ago until the "
+             "store takes at most that much");
+  args.Positional("WHAT", &options.what, false,
                   "images, containers, cache or all");
   AddGlobalFlags(args, app.options);
   if (!args.Parse(words)) return 0;
+  if (const auto max_bytes = ParseStoreMax(options.store_max)) {
+    return PruneTo(app, options, *max_bytes);
+  }
   if (!options.images() && !options.containers() && !options.cache()) {
+    if (options.what.empty()) {
+      throw Error(ErrorCode::kUsage, "prune what?")
+          .WithHint("images, containers, cache or all");
+    }
     const auto near =
         Suggest(options.what, {"images", "containers", "cache", "all"});
     throw Error(ErrorCode::kUsage, "prune what? not " + Quoted(options.what))

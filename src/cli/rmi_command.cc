@@ -1,5 +1,6 @@
 // `imgbuild rmi`: names first, the image when its last name is gone.
 #include "imgbuild/util/error.h"
+#include "imgbuild/util/strings.h"
 
 #include "cli/commands.h"
 #include "cli/image_lookup.h"
@@ -11,11 +12,15 @@ int RmiCommand(App& app, const Words& words) {
   std::vector<std::string> images;
   bool force = false;
   bool no_prune = false;
+  std::vector<std::string> platforms;
   Args args("rmi [OPTIONS] IMAGE…",
             "Remove names; an image goes with its last name.");
   args.Flag("-f,--force", &force, "remove an image with all its names");
   args.Flag("--no-prune", &no_prune,
             "keep untagged parents (there are none here)");
+  args.List(
+      "--platform", &platforms, "OS/ARCH[/VARIANT]",
+      "with -f: only that platform's image of an index; a list, may repeat");
   args.Positionals("IMAGE", &images, true,
                    "NAME[:TAG], NAME@DIGEST or an image id");
   AddGlobalFlags(args, app.options);
@@ -27,7 +32,12 @@ int RmiCommand(App& app, const Words& words) {
     // With -f it is no failure that there is nothing to remove, as in docker.
     if (!FindImage(app, word)) RequireImage(app, word);
     try {
-      remover.Remove(word);
+      if (platforms.empty()) remover.Remove(word);
+      for (const std::string& list : platforms) {
+        for (const std::string& platform : Split(list, ',')) {
+          remover.RemovePlatform(word, platform);
+        }
+      }
     } catch (const Error&) {
       in_the_way = true;
       throw;

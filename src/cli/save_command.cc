@@ -132,6 +132,7 @@ int LoadCommand(App& app, const Words& words) {
   std::string input;
   std::string platform;
   bool quiet = false;
+  bool keep_tags = false;
   Args args("load [OPTIONS]",
             "Read images from a tar that save (or docker save) wrote.");
   args.Value("-i,--input", &input, "FILE",
@@ -139,6 +140,8 @@ int LoadCommand(App& app, const Words& words) {
              "or xz");
   args.Value("--platform", &platform, "OS/ARCH[/VARIANT]",
              "only that platform's images");
+  args.Flag("--keep-tags", &keep_tags,
+            "refuse an archive that would move a tag to another image");
   args.Flag("-q,--quiet", &quiet, "print no progress (there is none)");
   AddGlobalFlags(args, app.options);
   if (!args.Parse(words)) return 0;
@@ -163,8 +166,9 @@ int LoadCommand(App& app, const Words& words) {
   std::vector<oci::Digest> ingested;
   try {
     const auto lease = app.store().Hold();
-    for (const transfer::LoadedImage& image : transfer::LoadArchive(
-             app.store(), app.transfer(), reader, wanted, &ingested)) {
+    for (const transfer::LoadedImage& image :
+         transfer::LoadArchive(app.store(), app.transfer(), reader, wanted,
+                               &ingested, keep_tags)) {
       for (const auto& [name, old] : image.moved) {
         fmt::print(
             "The image {} already existed, renaming the old one with "

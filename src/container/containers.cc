@@ -9,6 +9,7 @@
 #include <set>
 #include <thread>
 
+#include "imgbuild/container/mounts.h"
 #include "imgbuild/exec/user.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/fs.h"
@@ -199,6 +200,13 @@ void Containers::Rename(const Container& container, const std::string& name) {
 void Containers::Remove(const Container& container, bool force) {
   const std::string& id = container.record.id;
   store::ContainerStore& containers = store_.containers();
+  if (const auto mounted = FindMounted(store_, id); mounted && !force) {
+    throw Error(ErrorCode::kFailed,
+                fmt::format("cannot remove container {}: its files are mounted "
+                            "at {}",
+                            Quoted(container.record.name), mounted->path))
+        .WithHint("imgbuild umount, or rm -f");
+  }
   if (containers.IsLocked(id)) {
     if (!force) {
       const char* state =
@@ -231,6 +239,7 @@ void Containers::Remove(const Container& container, bool force) {
     }
     std::this_thread::sleep_for(kPoll);
   }
+  Unmount(store_, id, /*force=*/true);
   containers.Remove(id);
   containers.SweepAbandoned();
 }

@@ -7,17 +7,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
-#include "imgbuild/oci/manifest.h"
+#include "imgbuild/container/mounts.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/fs.h"
 #include "imgbuild/util/strings.h"
 
 #include "container/files.h"
 #include "container/health.h"
+#include "container/layers.h"
 #include "container/log.h"
 
 namespace imgbuild::container {
@@ -34,28 +34,6 @@ void CheckVolumes(exec::ProcessSpec& spec) {
     }
     mount.target_is_file = !S_ISDIR(st.st_mode);
   }
-}
-
-// The layers of the container's image, which may have no record any more.
-std::vector<transfer::LayerName> LayersOf(store::Store& store,
-                                          const store::ContainerRecord& record,
-                                          const oci::ImageConfig& image) {
-  const auto bytes =
-      store.content().Read(record.manifest, oci::kMaxManifestBytes);
-  if (!bytes) {
-    throw Error(ErrorCode::kHost,
-                fmt::format("the manifest of the image of container {} is gone "
-                            "from the store",
-                            record.name))
-        .WithHint("pull or build the image again");
-  }
-  const oci::Document document = oci::ParseDocument(*bytes, "");
-  std::vector<transfer::LayerName> layers;
-  if (!document.manifest) return layers;
-  for (size_t i = 0; i < document.manifest->layers.size(); ++i) {
-    layers.push_back({image.diff_ids.at(i), document.manifest->layers[i]});
-  }
-  return layers;
 }
 
 // Any free port of the host. Between here and its use somebody may take it;
@@ -113,13 +91,7 @@ void Monitor::ChoosePorts(exec::ProcessSpec& spec) {
 exec::ProcessSpec Monitor::Prepare() {
   store::Store& store = engine_.containers.store();
   lease_ = store.Hold();
-  const auto unpacked = [&](const oci::DiffId& id) {
-    return store.snapshots().Has(id);
-  };
-  if (!std::ranges::all_of(image_.diff_ids, unpacked)) {
-    engine_.transfer().EnsureUnpacked(
-        LayersOf(store, container_.record, image_));
-  }
+  EnsureLayers(engine_, container_.record, image_);
   active_ = store.snapshots().PrepareIn(image_.diff_ids, dir_);
   exec::ProcessSpec spec =
       MakeProcess(image_, container_.config, *active_->lower());
@@ -162,7 +134,8 @@ void Monitor::RecordEnd(const exec::ExitResult& result) {
   record.error = result.start_error;
   // Never started: it stays "created".
   if (result.start_error.empty()) record.finished_ns = NowNs();
-  Record();
+  // One that is about to be removed leaves its exit code in the file alone.
+  if (!container_.config.auto_remove) Record();
   const UniqueFd file =
       fs::OpenIfExists(AT_FDCWD, dir_ + "/" + kExitFile, O_WRONLY | O_TRUNC);
   if (file) {
@@ -218,6 +191,7 @@ bool Monitor::StopWanted() const {
 void Monitor::Finish() {
   active_.reset();
   if (!container_.config.auto_remove) return;
+  Unmount(engine_.containers.store(), container_.record.id, /*force=*/true);
   engine_.containers.store().containers().Remove(container_.record.id);
 }
 
@@ -249,6 +223,8 @@ exec::ExitResult RunForeground(const Engine& engine, const Container& container,
   }
   try {
     const exec::ExitResult result = monitor.Run(io, cancel);
+    // The network ends while the container is removed.
+    engine.executor.Dismiss();
     monitor.Finish();
     return result;
   } catch (const Error&) {

@@ -99,12 +99,13 @@ class Loader {
  public:
   Loader(store::Store& store, Transfer& transfer,
          const std::optional<oci::Platform>& platform,
-         std::vector<oci::Digest>* ingested)
+         std::vector<oci::Digest>* ingested, bool keep_tags)
       : store_(store),
         transfer_(transfer),
         platform_(platform),
         files_(store, ingested),
-        ingested_(ingested) {}
+        ingested_(ingested),
+        keep_tags_(keep_tags) {}
 
   std::vector<LoadedImage> Run(Reader& input) {
     files_.ReadFrom(input);
@@ -244,9 +245,32 @@ class Loader {
     return LayerTypeOf(Sniffed(reader).head());
   }
 
+  // Before anything is written down.
+  void RefuseMovedTags() const {
+    for (const Pending& pending : pending_) {
+      for (const oci::Reference& name : pending.names) {
+        if (!name.tag()) continue;
+        const auto match = store_.images().Find(name.ToString());
+        if (!match || IsPending(match->image.manifest)) continue;
+        throw Error(ErrorCode::kFailed,
+                    fmt::format("load: the tag {} is on image {} here, and the "
+                                "archive would move it",
+                                name.Familiar(), match->image.id.Short()))
+            .WithHint("remove or rename the tag, or leave out --keep-tags");
+      }
+    }
+  }
+
+  bool IsPending(const oci::Digest& manifest) const {
+    return std::ranges::any_of(pending_, [&](const Pending& pending) {
+      return pending.image.manifest == manifest;
+    });
+  }
+
   // Everything is there: now records, then names.
   std::vector<LoadedImage> Finish() {
     std::vector<LoadedImage> loaded;
+    if (keep_tags_) RefuseMovedTags();
     for (const Pending& pending : pending_) {
       store_.images().PutImage(RecordImage(store_, pending.image));
       if (pending.target != pending.image.manifest) {
@@ -271,9 +295,7 @@ class Loader {
          std::nullopt, name.digest().has_value()});
     if (!before || *before == pending.image.manifest) return;
     // Of one index loaded for two platforms the second is no news.
-    for (const Pending& other : pending_) {
-      if (other.image.manifest == *before) return;
-    }
+    if (IsPending(*before)) return;
     const auto old = store_.images().FindManifest(*before);
     if (old) loaded.moved.emplace_back(name, old->id);
   }
@@ -283,6 +305,7 @@ class Loader {
   const std::optional<oci::Platform>& platform_;
   Files files_;
   std::vector<oci::Digest>* ingested_;
+  bool keep_tags_;
   std::vector<Pending> pending_;
 };
 
@@ -291,8 +314,8 @@ class Loader {
 std::vector<LoadedImage> LoadArchive(
     store::Store& store, Transfer& transfer, Reader& input,
     const std::optional<oci::Platform>& platform,
-    std::vector<oci::Digest>* ingested) {
-  return Loader(store, transfer, platform, ingested).Run(input);
+    std::vector<oci::Digest>* ingested, bool keep_tags) {
+  return Loader(store, transfer, platform, ingested, keep_tags).Run(input);
 }
 
 }  // namespace imgbuild::transfer

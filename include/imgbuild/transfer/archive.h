@@ -68,11 +68,13 @@ struct LoadedImage {
 // names that are not clean relative paths, links and devices, a file twice,
 // blobs that are not what their names say, missing parts, configs whose
 // DiffIds are not their layers'. `ingested` gets the digest of everything that
-// came in, also when it throws: sweep them then.
+// came in, also when it throws: sweep them then. With `keep_tags` an archive
+// that would move a tag of the store to another image is refused,
+// Error(kFailed).
 std::vector<LoadedImage> LoadArchive(
     store::Store& store, Transfer& transfer, Reader& input,
     const std::optional<oci::Platform>& platform,
-    std::vector<oci::Digest>* ingested);
+    std::vector<oci::Digest>* ingested, bool keep_tags = false);
 
 }  // namespace imgbuild::transfer
 
