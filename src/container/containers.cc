@@ -292,24 +292,25 @@ void Containers::Stop(const Container& container, std::optional<int> signal,
   ReplaceFile(Directory(id), kStopFile, "");
   if (container.status.state == State::kPaused) SetPaused(container, false);
   const auto send = [&](int number) {
-    if (const auto record = RunningOf(id)) {
-      if (const auto running = exec::Running::Find(record->started)) {
-        running->Signal(number);
-      }
-    }
+    const auto record = RunningOf(id);
+    if (!record) return false;
+    const auto running = exec::Running::Find(record->started);
+    return running && running->Signal(number);
   };
   const int first =
       signal ? *signal
              : StopSignalOf(ImageConfigOf(container.record), container.config);
-  send(first);
+  bool sent = send(first);
   auto start = std::chrono::steady_clock::now();
   bool killed = first == SIGKILL;
   while (containers.IsLocked(id)) {
     cancel.Check();
     const auto waited = std::chrono::steady_clock::now() - start;
+    // One that was just being started had no process yet.
+    if (!sent) sent = send(killed ? SIGKILL : first);
     if (!killed && timeout_s >= 0 &&
         waited >= std::chrono::seconds(timeout_s)) {
-      send(SIGKILL);
+      sent = send(SIGKILL);
       killed = true;
       start = std::chrono::steady_clock::now();
     } else if (killed && waited > kKillTimeout) {

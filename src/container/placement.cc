@@ -13,10 +13,6 @@ std::string ParentOf(const std::string& path) {
   return path.substr(0, slash == 0 ? 1 : slash);
 }
 
-std::string BaseOf(const std::string& path) {
-  return path.substr(path.rfind('/') + 1);
-}
-
 }  // namespace
 
 bool MeansContent(std::string_view path) {
@@ -29,7 +25,7 @@ bool AssertsDirectory(std::string_view path) {
 
 std::string NameOfSource(std::string_view path) {
   if (MeansContent(path)) return ".";
-  const std::string base = BaseOf(fs::CleanPath(path));
+  const std::string base = fs::BaseName(fs::CleanPath(path));
   return base.empty() ? "." : base;
 }
 
@@ -42,7 +38,7 @@ Placement Place(const CopySource& source, const CopyTarget& target) {
   if (!source.is_directory && target.asserts_directory) {
     throw Error(ErrorCode::kFailed, "no such directory");
   }
-  return {ParentOf(target.path), BaseOf(target.path)};
+  return {ParentOf(target.path), fs::BaseName(target.path)};
 }
 
 }  // namespace imgbuild::container
