@@ -29,8 +29,16 @@ int RmiCommand(App& app, const Words& words) {
   ImageRemover remover(app, force, "Untagged: ", "Deleted: ");
   bool in_the_way = false;
   const int status = ForEachWord(images, [&](const std::string& word) {
-    // With -f it is no failure that there is nothing to remove, as in docker.
-    if (!FindImage(app, word)) RequireImage(app, word);
+    // With -f it is no failure that there is nothing to remove, as in docker;
+    // a word that means nothing, or too much, is one.
+    bool found = false;
+    try {
+      found = FindImage(app, word).has_value();
+    } catch (const Error&) {
+      in_the_way = true;
+      throw;
+    }
+    if (!found) RequireImage(app, word);
     try {
       if (platforms.empty()) remover.Remove(word);
       for (const std::string& list : platforms) {

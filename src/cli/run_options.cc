@@ -479,6 +479,18 @@ store::ImageRecord RunOptions::Pull(App& app, const oci::Reference& reference,
   return *record;
 }
 
+// A registry may have but one image, of another platform, under that name.
+void RunOptions::CheckPlatform(const store::ImageRecord& image) const {
+  if (platform_.empty()) return;
+  const oci::Platform wanted = oci::Platform::Parse(platform_);
+  if (oci::MatchRank(wanted, image.platform)) return;
+  throw Error(
+      ErrorCode::kFailed,
+      fmt::format("image with reference {} was found but its platform "
+                  "({}) does not match the specified platform ({})",
+                  words.front(), image.platform.ToString(), wanted.ToString()));
+}
+
 store::ContainerRecord RunOptions::Create(App& app) {
   container::Config config = ToConfig();
   if (!cidfile_.empty() && ::access(cidfile_.c_str(), F_OK) == 0) {
@@ -493,8 +505,10 @@ store::ContainerRecord RunOptions::Create(App& app) {
     config.network =
         "container:" + containers.Require(config.network.substr(10)).record.id;
   }
+  const store::ImageRecord image = FindOrPull(app);
+  CheckPlatform(image);
   const store::ContainerRecord record =
-      containers.Create(FindOrPull(app), words.front(), name_, config);
+      containers.Create(image, words.front(), name_, config);
   if (cidfile_.empty()) return record;
   try {
     const UniqueFd file =

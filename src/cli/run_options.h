@@ -47,6 +47,7 @@ class RunOptions {
   void TakeLimits(container::Config& config) const;
   void TakeSecurity(container::Config& config) const;
   void TakeHealth(container::Config& config) const;
+  void CheckPlatform(const store::ImageRecord& image) const;
   store::ImageRecord FindOrPull(App& app) const;
   store::ImageRecord FindOrPullLocked(App& app,
                                       const oci::Platform& platform) const;

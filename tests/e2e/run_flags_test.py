@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import unittest
 
 import containers_test
@@ -115,6 +116,62 @@ class Flags(containers_test.ContainerCase):
                                    "CAP_CHOWN"), chown)
         self.assertIn('unknown capability: "CAP_NOPE"',
                       self.refused("--cap-add", "NOPE"))
+
+    def test_privileged(self):
+        def status(*words):
+            return self.shell(
+                "grep -e CapEff -e Seccomp: /proc/self/status; "
+                "busybox mkdir /m; busybox mount -t tmpfs none /m && echo may; "
+                "test -e /dev/kmsg && echo kmsg; true", *words)
+        plain, privileged = status(), status("--privileged")
+        self.assertNotIn("may", plain)
+        self.assertIn("Seccomp:\t2", plain)
+        self.assertIn("may", privileged)
+        self.assertIn("Seccomp:\t0", privileged)
+        every = self.imgbuild("run", "--rm", "--cap-add", "ALL", "b", "grep",
+                              "CapEff", "/proc/self/status").stdout.split()[1]
+        self.assertIn(every, privileged)
+
+    def test_platform(self):
+        ours = self.imgbuild("inspect", "-f", "{{.Os}}/{{.Architecture}}",
+                             "b").stdout.strip()
+        self.inside("--platform", ours)
+        other = "linux/s390x"
+        for command in ("run", "create"):
+            done = self.imgbuild(command, "--platform", other, self.base,
+                                 "true", status=None)
+            self.assertEqual(done.status, 125 if command == "run" else 1)
+            self.assertIn(f"image with reference {self.base} was found but its "
+                          f"platform ({ours}) does not match the specified "
+                          f"platform ({other})", done.stderr)
+            self.imgbuild(command, "--pull", "never", "--platform", other, "b",
+                          status=done.status)
+        self.assertIn("nonsense", self.refused("--platform", "nonsense"))
+        self.assertEqual(self.ids("-a"), [])
+
+    def test_publish_all(self):
+        self.dockerfile('FROM BASE\nEXPOSE 80 53/udp\n'
+                        'CMD ["sh", "-c", "while :; do echo hello | '
+                        'busybox nc -l -p 80; done"]\n')
+        self.build("-t", "exposing:1")
+        self.imgbuild("run", "-d", "--name", "cc", "-P", "exposing:1")
+        ports = dict(line.split(" -> ")
+                     for line in self.out("port", "cc").splitlines())
+        self.assertEqual(sorted(ports), ["53/udp", "80/tcp"])
+        port = int(ports["80/tcp"].rsplit(":", 1)[1])
+
+        def fetch():
+            try:
+                with socket.create_connection(("127.0.0.1", port), 2) as peer:
+                    return peer.recv(100)
+            except OSError:
+                return b""
+        self.assertEqual(containers_test.wait_until(fetch), b"hello\n")
+        self.assertIn(f":{port}->80/tcp",
+                      self.out("ps", "--format", "{{.Ports}}"))
+        # Without -P nothing is published.
+        self.imgbuild("run", "-d", "--name", "dd", "exposing:1")
+        self.assertEqual(self.out("port", "dd"), "")
 
     def test_security_options(self):
         def field(name, *words):
