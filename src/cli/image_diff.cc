@@ -113,6 +113,14 @@ class FileDiff {
   std::vector<std::string> lines_;
 };
 
+// What a name or a version of a package is made of. Anything else (escape
+// sequences for a terminal) comes from no package manager.
+bool IsWord(const std::string& text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return c > ' ' && c != '\x7f';
+  });
+}
+
 }  // namespace
 
 std::vector<std::string> DiffMaps(
@@ -139,8 +147,8 @@ std::map<std::string, std::string> ParseDpkgStatus(const std::string& text) {
   std::map<std::string, std::string> packages;
   std::map<std::string, std::string> fields;
   const auto flush = [&] {
-    if (fields["Status"].ends_with(" installed") &&
-        !fields["Package"].empty()) {
+    if (fields["Status"].ends_with(" installed") && IsWord(fields["Package"]) &&
+        IsWord(fields["Version"])) {
       packages[fields["Package"]] = fields["Version"];
     }
     fields.clear();
@@ -163,7 +171,7 @@ std::map<std::string, std::string> ParseApkInstalled(const std::string& text) {
   std::string name;
   for (const std::string& line : Split(text, '\n')) {
     if (line.starts_with("P:")) name = line.substr(2);
-    if (line.starts_with("V:") && !name.empty()) {
+    if (line.starts_with("V:") && IsWord(name) && IsWord(line.substr(2))) {
       packages[name] = line.substr(2);
     }
     if (line.empty()) name.clear();

@@ -18,7 +18,8 @@ std::vector<std::string> DiffMaps(
 
 // Name to version, of dpkg's and apk's databases; both may be absent. A name
 // of a foreign architecture has it behind a colon. Text that is no database
-// gives nothing: an image's files are data.
+// gives nothing, and names and versions are printable words: an image's files
+// are data.
 std::map<std::string, std::string> PackagesOf(const FileTree& tree);
 std::map<std::string, std::string> ParseDpkgStatus(const std::string& text);
 std::map<std::string, std::string> ParseApkInstalled(const std::string& text);

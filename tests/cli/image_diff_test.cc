@@ -42,6 +42,13 @@ TEST(ImageDiffTest, OtherBytesGiveNothing) {
                             "ELF: : \n:\n: x\n"),
             Map{});
   EXPECT_EQ(ParseApkInstalled("\0P\n:V:\nV:1"), Map{});
+  // What would act on a terminal.
+  EXPECT_EQ(ParseApkInstalled("P:a\x1b[2J\nV:1\n\nP:b\nV:1\x07\n\nP:c\nV:\n"),
+            Map{});
+  EXPECT_EQ(ParseDpkgStatus("Package: a b\nStatus: install ok installed\n"
+                            "Version: 1\n\nPackage: c\n"
+                            "Status: install ok installed\nVersion: \x1b[0m\n"),
+            Map{});
 }
 
 }  // namespace
