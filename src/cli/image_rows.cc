@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <functional>
 
 #include "imgbuild/context/ignore.h"
 #include "imgbuild/oci/image_config.h"
@@ -44,12 +45,16 @@ std::optional<int64_t> MomentOf(App& app, const ListFilter& filter,
 }  // namespace
 
 std::vector<ImageRow> RowsOf(const std::vector<store::NamedImage>& images) {
+  // Places are sorted, which are smaller than rows.
+  std::vector<const store::NamedImage*> sorted;
+  sorted.reserve(images.size());
+  for (const store::NamedImage& named : images) sorted.push_back(&named);
+  std::ranges::stable_sort(
+      sorted, std::greater(),
+      [](const store::NamedImage* named) { return CreatedOf(named->image); });
   std::vector<ImageRow> rows;
   rows.reserve(images.size());
-  for (const store::NamedImage& named : images) AddRows(named, rows);
-  std::ranges::stable_sort(rows, [](const ImageRow& a, const ImageRow& b) {
-    return CreatedOf(*a.image) > CreatedOf(*b.image);
-  });
+  for (const store::NamedImage* named : sorted) AddRows(*named, rows);
   return rows;
 }
 

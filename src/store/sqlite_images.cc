@@ -144,7 +144,10 @@ void AddNames(Database& db, const Positions& position,
       last_text = query.GetText(0);
       last = oci::Repository::Parse(last_text);
     }
-    (*images)[it->second].names.push_back(ReadName(query, *last));
+    std::vector<NameRecord>& names = (*images)[it->second].names;
+    // A tag and its digest link: most images have just these.
+    if (names.empty()) names.reserve(2);
+    names.push_back(ReadName(query, *last));
   }
 }
 
