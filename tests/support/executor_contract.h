@@ -79,6 +79,14 @@ TEST_P(ExecutorContract, SuccessIsZero) {
   EXPECT_FALSE(result.out_of_memory);
 }
 
+TEST_P(ExecutorContract, ARunAfterDismissStartsAnew) {
+  fixture_->executor().Dismiss();
+  EXPECT_EQ(Run(contract::kFail).exit_code, 7);
+  fixture_->executor().Dismiss();
+  fixture_->executor().Dismiss();
+  EXPECT_EQ(Run(contract::kFail).exit_code, 7);
+}
+
 TEST_P(ExecutorContract, TheExitCodeIsTheCommands) {
   EXPECT_EQ(Run(contract::kFail).exit_code, 7);
 }
