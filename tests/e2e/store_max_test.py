@@ -69,6 +69,21 @@ class StoreMaxTest(harness.Case):
         self.imgbuild("umount", "-a")
         self.imgbuild("rm", "cc")
 
+    def test_a_build_keeps_what_other_locks_name(self):
+        self.big("tagged", 4, "tagged:1")
+        lock = self.write("l/Dockerfile", f"FROM {self.base}\n")
+        self.imgbuild("lock", cwd=lock.parent)
+        self.write("small", "FROM scratch\nCOPY small /\n")
+
+        def has_base():
+            return self.base_digest in self.imgbuild(
+                "images", "--digests").stdout
+        self.build("-f", "small", "--store-max", "1M", "--keep-locked",
+                   f"{lock}.lock", status=5)
+        self.assertTrue(has_base())
+        self.build("-f", "small", "--store-max", "1M", status=5)
+        self.assertFalse(has_base())
+
     def test_a_limit_that_cannot_be_kept(self):
         self.big("tagged", 4, "tagged:1")
         # Before: there is no build.
