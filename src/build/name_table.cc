@@ -34,11 +34,15 @@ NamedDocument NameTable::Fetch(const oci::Reference& reference) {
     if (auto bytes = store_.content().Read(*reference.digest(),
                                            oci::kMaxManifestBytes)) {
       const oci::Document known = oci::ParseDocument(std::move(*bytes), "");
-      return {known.digest, known.media_type, known.bytes.size()};
+      return {*reference.digest(), known.media_type, known.bytes.size()};
     }
   }
   const oci::Document document = client_.FetchDocument(reference, cancel_);
-  store_.content().Put(document.bytes);
+  // Under the name it was asked for by, which need not be a sha256.
+  const auto ingest =
+      store_.content().Begin(document.digest, document.bytes.size());
+  ingest->Write(AsBytes(document.bytes));
+  ingest->Commit();
   return {document.digest, document.media_type, document.bytes.size()};
 }
 

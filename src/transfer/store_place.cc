@@ -10,6 +10,7 @@
 #include "imgbuild/util/error.h"
 
 #include "transfer/file_blob.h"
+#include "transfer/put_bytes.h"
 
 namespace imgbuild::transfer {
 namespace {
@@ -59,7 +60,11 @@ class StoreSourceImpl : public ImageSource {
   oci::Document Root() override { return Load(target_); }
   oci::Document Load(const oci::Digest& digest) override {
     auto bytes = store_.content().Read(digest, oci::kMaxManifestBytes);
-    if (bytes) return oci::ParseDocument(std::move(*bytes), "");
+    if (bytes) {
+      oci::Document document = oci::ParseDocument(std::move(*bytes), "");
+      document.digest = digest;
+      return document;
+    }
     Error error(ErrorCode::kHost, fmt::format("manifest {} is not in the store",
                                               digest.ToString()));
     if (digest != target_) {
@@ -122,7 +127,7 @@ class StoreTargetImpl : public ImageTarget {
   }
 
   void PutDocument(const oci::Document& document) override {
-    store_.content().Put(document.bytes);
+    PutBytes(store_.content(), document.digest, document.bytes);
     if (document.manifest) {
       if (auto image = Image(document)) images_.push_back(std::move(*image));
     }

@@ -14,6 +14,7 @@
 #include "imgbuild/util/strings.h"
 
 #include "transfer/layer_fetch.h"
+#include "transfer/put_bytes.h"
 
 namespace imgbuild::transfer {
 namespace {
@@ -138,7 +139,9 @@ std::optional<oci::Document> Transfer::Impl::StoredDocument(
     const oci::Digest& digest) {
   auto bytes = store_.content().Read(digest, oci::kMaxManifestBytes);
   if (!bytes) return std::nullopt;
-  return oci::ParseDocument(std::move(*bytes), "");
+  oci::Document document = oci::ParseDocument(std::move(*bytes), "");
+  document.digest = digest;
+  return document;
 }
 
 oci::Document Transfer::Impl::Document(const oci::Repository& repository,
@@ -152,7 +155,7 @@ oci::Document Transfer::Impl::Document(const oci::Repository& repository,
   }
   oci::Document document = client_.FetchDocument(
       oci::Reference(repository, std::nullopt, digest), cancel_);
-  store_.content().Put(document.bytes);
+  PutBytes(store_.content(), digest, document.bytes);
   return document;
 }
 
@@ -196,7 +199,7 @@ plan::ResolvedImage Transfer::Impl::FromManifest(
     }
     config = client_.FetchSmallBlob(reference.repository(), manifest.config,
                                     oci::kMaxConfigBytes, cancel_);
-    store_.content().Put(*config);
+    PutBytes(store_.content(), manifest.config.digest, *config);
   }
   plan::ResolvedImage image{reference,
                             target,

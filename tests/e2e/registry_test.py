@@ -1,6 +1,8 @@
 """What a registry can do wrong: each gives one clear error and exit status 4,
 and leaves a store that works once the registry is good again."""
 
+import gzip
+import hashlib
 import http.server
 import json
 import pathlib
@@ -92,6 +94,55 @@ class BadRegistry(harness.Case):
 
     def pull_error(self, reference, status=4):
         return self.imgbuild("pull", reference, status=status).error
+
+    # --- another algorithm --------------------------------------------------
+
+    def sha512_image(self, spoil=lambda layer: layer):
+        """A server whose image is named by sha512 throughout; and the digest."""
+        def digest(data):
+            return "sha512:" + hashlib.sha512(data).hexdigest()
+
+        root = harness.busybox_tar()
+        layer = gzip.compress(root, mtime=0)
+        config = json.dumps({
+            "architecture": "amd64", "os": "linux",
+            "config": {"Env": ["PATH=/bin"]},
+            "rootfs": {"type": "layers",
+                       "diff_ids": [harness.digest_of(root)]}}).encode()
+        image = "application/vnd.oci.image."
+        manifest = json.dumps({
+            "schemaVersion": 2, "mediaType": image + "manifest.v1+json",
+            "config": {"mediaType": image + "config.v1+json",
+                       "digest": digest(config), "size": len(config)},
+            "layers": [{"mediaType": image + "layer.v1.tar+gzip",
+                        "digest": digest(layer), "size": len(layer)}],
+        }).encode()
+        answer = (200, {"Content-Type": image + "manifest.v1+json"}, manifest)
+        table = {f"/v2/x/manifests/{name}": answer
+                 for name in ("1", harness.digest_of(manifest),
+                              digest(manifest))}
+        for blob in (config, spoil(layer)):
+            table["/v2/x/blobs/" + digest(
+                config if blob is config else layer)] = (200, {}, blob)
+        return self.serve(table), digest(manifest), digest(layer)
+
+    def test_sha512(self):
+        address, digest, layer = self.sha512_image()
+        for name in (f"{address}/x:1", f"{address}/x@{digest}"):
+            self.imgbuild("pull", name)
+            self.assertEqual(
+                self.imgbuild("run", "--rm", name, "echo", "hi").stdout, "hi\n")
+        self.assertTrue((self.store / "blobs/sha512" / layer[7:]).exists())
+        self.dockerfile(f"FROM {address}/x@{digest}\nRUN echo 1 > /one\n")
+        self.build()
+        self.imgbuild("store", "check")
+
+    def test_sha512_with_other_bytes(self):
+        address, _, layer = self.sha512_image(
+            lambda data: data[:99] + bytes([data[99] ^ 1]) + data[100:])
+        self.assertIn(f"blob {layer}: the content has the digest sha512:",
+                      self.pull_error(f"{address}/x:1"))
+        self.assertFalse((self.store / "blobs/sha512" / layer[7:]).exists())
 
     # --- nobody there -------------------------------------------------------
 
