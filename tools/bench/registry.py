@@ -17,7 +17,9 @@ its store there. So, with /x for stores:
   --peer 'podman=podman --root /x/podman --runroot /run/bench' --store podman=/x/podman
   --peer 'docker=docker -H unix:///run/d.sock' --store docker=/x/docker
   --daemon 'docker=dockerd -H unix:///run/d.sock -p /run/d.pid --data-root /x/docker --exec-root /run/d
-            --bridge=none --iptables=false'
+            --bridge=bench0 --iptables=false'
+  (ip link add bench0 type bridge; ip addr add 172.31.250.1/24 dev bench0: with --bridge=none, and at times
+  without --bridge, it takes docker0 away from a dockerd that is running)
 
 Only ratios taken in one run count. CPU is that of the client and of the daemon's processes.
 """
