@@ -78,6 +78,21 @@ class SweepTest : public ::testing::Test {
   LocalFixture fixture_;
 };
 
+TEST_F(SweepTest, AMountKeepsItsImageWithoutARecord) {
+  const ImageRecord image = AddImage("mounted");
+  store().mounts().Add(
+      {image.manifest.hex(), false, image.manifest, image.id, "app:1"});
+  store().images().RemoveImage(image.manifest);
+  store().SweepOnly({image.manifest, image.id.digest(), image.layers[0].digest,
+                     image.diff_ids[0].digest()});
+  EXPECT_TRUE(IsWhole(image));
+  store().Sweep(true);
+  EXPECT_TRUE(IsWhole(image));
+  store().mounts().Remove(image.manifest.hex());
+  store().Sweep(true);
+  EXPECT_TRUE(IsGone(image));
+}
+
 TEST_F(SweepTest, AnEmptyStoreGivesNothing) {
   const Swept swept = store().Sweep(true);
   EXPECT_TRUE(swept.blobs.empty());
