@@ -77,6 +77,13 @@ class MakingResolver : public plan::ImageResolver {
     return table_.Layout(layout, platform);
   }
 
+  // Whether the lock says too little about an entry of this name.
+  bool Wants(const std::string& name, const oci::Platform& platform) const {
+    const lock::ImagePin* pin = current_.FindImage(oci::Reference::Parse(name));
+    return pin == nullptr || !pin->platforms.contains(platform.ToString()) ||
+           Updates(*pin) || options_.choose.contains(name);
+  }
+
   const std::map<std::string, Answer>& answers() const { return answers_; }
   const std::vector<std::string>& warnings() const { return warnings_; }
 
@@ -325,6 +332,16 @@ class Maker {
     }
   }
 
+  void PutAdded(const oci::Reference& name,
+                const MakingResolver::Answer& answer) {
+    Uses uses;
+    uses.written.insert(name.Familiar());
+    uses.variants.insert(lock::kDefaultVariant);
+    lock::ImagePin pin = ToPin(answer, lock::KeyOf(name).ToString(), uses);
+    pin.added = true;
+    lock::Put(lock_, std::move(pin));
+  }
+
   void PutRemote(const plan::ExternalName& name, const Uses& uses) {
     try {
       if (name.kind == plan::ExternalName::Kind::kUrl) PutUrl(name, uses);
@@ -431,6 +448,21 @@ void PrefetchLock(const dockerfile::Dockerfile& file,
       &warnings);
 }
 
+// Entries that were added by name, and those that are to be: no Dockerfile
+// asks for them.
+std::vector<oci::Reference> AddedNames(const lock::Lockfile& lock,
+                                       const LockOptions& options) {
+  std::vector<oci::Reference> out;
+  for (const oci::Reference& name : options.add) {
+    out.push_back(name.WithDefaultTag());
+  }
+  if (!options.only.empty()) return out;
+  for (const lock::ImagePin& pin : lock.images) {
+    if (pin.added) out.push_back(pin.name);
+  }
+  return out;
+}
+
 LockResult MakeLock(const dockerfile::Dockerfile& file,
                     const lock::Lockfile& current, const LockOptions& options,
                     NameTable& table) {
@@ -440,13 +472,26 @@ LockResult MakeLock(const dockerfile::Dockerfile& file,
   MakingResolver resolver(before, options, table);
   std::map<std::string, plan::ExternalName> remotes;
   result.used = Evaluate(file, before, resolver, &remotes, &result.warnings);
-  result.warnings.insert(result.warnings.end(), resolver.warnings().begin(),
-                         resolver.warnings().end());
   std::map<std::string, Uses> uses;
   for (const lock::UsedName& used : result.used) uses[used.name].Add(used);
+  std::map<std::string, oci::Reference> added;
+  for (const oci::Reference& name : AddedNames(before, options)) {
+    const std::string key = lock::KeyOf(name).ToString();
+    for (const oci::Platform& platform : PlatformsOf(before.settings)) {
+      if (resolver.Wants(key, platform)) resolver.Resolve(name, platform);
+    }
+    if (!uses.contains(key)) added.emplace(key, name);
+  }
+  result.warnings.insert(result.warnings.end(), resolver.warnings().begin(),
+                         resolver.warnings().end());
   Maker maker(result, options, table);
   for (const auto& [name, answer] : resolver.answers()) {
-    maker.PutImage(name, answer, uses[name]);
+    const auto it = added.find(name);
+    if (it == added.end()) {
+      maker.PutImage(name, answer, uses[name]);
+    } else {
+      maker.PutAdded(it->second, answer);
+    }
   }
   for (const auto& [name, remote] : remotes) {
     maker.PutRemote(remote, uses[name]);

@@ -194,6 +194,84 @@ std::string LockedResolver::PinOf(const plan::ExternalName& name) {
   return pin;
 }
 
+namespace {
+
+// Goes on where the other one refuses, with an image that is nothing.
+class SurveyResolver : public plan::ImageResolver {
+ public:
+  explicit SurveyResolver(LockedResolver& next) : next_(next) {}
+
+  plan::ResolvedImage Resolve(const oci::Reference& reference,
+                              const oci::Platform& platform) override {
+    try {
+      return next_.Resolve(reference, platform);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kPolicy || error.range()) throw;
+      images_.emplace(
+          std::pair(lock::KeyOf(reference).ToString(), platform.ToString()),
+          error);
+      oci::ImageConfig config;
+      config.platform = platform;
+      config.working_dir = "/";
+      const oci::Digest none = oci::Digest::OfBytes("");
+      return {reference, none, none, none, std::move(config), {}};
+    }
+  }
+  plan::ResolvedImage ResolveLayout(const std::string& layout,
+                                    const oci::Platform& platform) override {
+    return next_.ResolveLayout(layout, platform);
+  }
+  std::string PinOf(const plan::ExternalName& name) override {
+    try {
+      return next_.PinOf(name);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kPolicy) throw;
+      remotes_.emplace(name.range.begin(), error);
+      return "";
+    }
+  }
+
+  // nullptr: nothing is wrong with it.
+  const Error* Find(const plan::ExternalName& name) const {
+    if (!name.image) {
+      const auto it = remotes_.find(name.range.begin());
+      return it == remotes_.end() ? nullptr : &it->second;
+    }
+    const auto it = images_.find(std::pair(lock::KeyOf(*name.image).ToString(),
+                                           name.platform.ToString()));
+    return it == images_.end() ? nullptr : &it->second;
+  }
+
+ private:
+  LockedResolver& next_;
+  std::map<std::pair<std::string, std::string>, Error> images_;
+  std::map<SourcePos, Error> remotes_;
+};
+
+}  // namespace
+
+std::vector<LockRefusal> LockRefusals(const dockerfile::Dockerfile& file,
+                                      const plan::PlanOptions& options,
+                                      LockedResolver& resolver) {
+  std::vector<LockRefusal> out;
+  SurveyResolver survey(resolver);
+  try {
+    const plan::BuildGraph graph = plan::Plan(file, options, survey);
+    std::set<std::pair<std::string, std::string>> told;
+    for (const plan::ExternalName& name : graph.names) {
+      const Error* error = survey.Find(name);
+      if (error == nullptr ||
+          !told.emplace(name.range.ToString(), error->message()).second) {
+        continue;
+      }
+      out.push_back({name.range, error->message(), error->hint()});
+    }
+  } catch (const Error&) {
+    // What is made up may be what is wrong: the first refusal stands alone.
+  }
+  return out;
+}
+
 PinnedCount CountPinned(const std::vector<plan::ExternalName>& names,
                         const lock::Lockfile& lock) {
   std::map<std::string, bool> pinned;

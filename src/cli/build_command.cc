@@ -316,6 +316,8 @@ int PlanCommand(App& app, const Words& words) {
   Args args("plan [OPTIONS] PATH|URL|-",
             "Show what a build would do, and the recipes of its cache keys.");
   AddPlanFlags(args, flags);
+  args.Value("--lock-bundle", &flags.lock_bundle, "FILE",
+             "take what is locked from here, and fetch nothing");
   args.Value("--format", &flags.format, "FORMAT", "text, json or dot");
   AddGlobalFlags(args, app.options);
   if (!args.Parse(words)) return 0;
@@ -325,13 +327,18 @@ int PlanCommand(App& app, const Words& words) {
                 fmt::format("unknown --format {}", Quoted(flags.format)))
         .WithHint("the formats are text, json and dot");
   }
+  if (!flags.lock_bundle.empty()) flags.frozen = true;
   ApplyLockFlags(app, flags);
   plan::PlanOptions options = ToPlanOptions(flags);
   NullProgress progress;
+  const auto lease = flags.lock_bundle.empty() ? nullptr : app.store().Hold();
   const BuildInput input = ReadInput(app, flags, progress);
   options.hidden_by_ignore_file = IgnoreProbe(input);
   const dockerfile::Dockerfile file = ParseDockerfile(input);
   const BuildLock lock = OpenLock(input, flags);
+  if (!flags.lock_bundle.empty()) {
+    ImportBundle(app, flags.lock_bundle, *lock.lock);
+  }
   plan::BuildGraph graph =
       PlanLocked(app, file, options, lock, flags, progress);
   graph.findings = BuildFindings(file, CheckOptionsOf(file, options), graph);

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <exception>
+#include <set>
 
 #include "imgbuild/dockerfile/parser.h"
 #include "imgbuild/util/error.h"
@@ -11,9 +13,12 @@
 #include "imgbuild/util/fs.h"
 #include "imgbuild/util/strings.h"
 
+#include "cli/text_file.h"
+
 namespace imgbuild::cli {
 namespace {
 
+constexpr size_t kMaxDockerfileBytes = 256u << 20;
 constexpr size_t kMaxIncludedBytes = 16u << 20;
 
 Error Refused(std::string why) {
@@ -107,13 +112,66 @@ std::shared_ptr<const SourceFile> IncludeFiles::Read(const SourceFile& from,
   return file;
 }
 
-dockerfile::Dockerfile ParseDockerfile(const BuildInput& input) {
-  IncludeFiles files = FilesOf(input);
+std::vector<std::string> IncludeFiles::included() const {
+  std::vector<std::string> out;
+  for (const auto& [path, file] : files_) out.push_back(path);
+  return out;
+}
+
+namespace {
+
+dockerfile::Dockerfile ParseWith(
+    const std::shared_ptr<const SourceFile>& source, IncludeFiles& files) {
   dockerfile::ParseOptions options;
   options.include = [&files](const SourceFile& from, const std::string& name) {
     return files.Read(from, name);
   };
-  return dockerfile::Parse(input.dockerfile, options);
+  return dockerfile::Parse(source, options);
+}
+
+BuildInput InputAt(const std::string& path) {
+  BuildInput input;
+  if (path == "-") {
+    input.dockerfile = std::make_shared<SourceFile>(
+        "<stdin>", fs::ReadFd(0, kMaxDockerfileBytes, "standard input"));
+    return input;
+  }
+  input.dockerfile = ReadTextFile(path, kMaxDockerfileBytes, "Dockerfile");
+  input.dockerfile_path = path;
+  input.context_fd = fs::OpenDir(AT_FDCWD, ".");
+  return input;
+}
+
+}  // namespace
+
+dockerfile::Dockerfile ParseDockerfile(const BuildInput& input) {
+  IncludeFiles files = FilesOf(input);
+  return ParseWith(input.dockerfile, files);
+}
+
+std::vector<DockerfileAt> ParseDockerfilesAt(
+    const std::vector<std::string>& paths, bool found) {
+  std::vector<DockerfileAt> out;
+  std::vector<std::pair<std::string, std::exception_ptr>> broken;
+  std::set<std::string> included;
+  for (const std::string& path : paths) {
+    const BuildInput input = InputAt(path);
+    IncludeFiles files = FilesOf(input);
+    try {
+      out.push_back({path, ParseWith(input.dockerfile, files)});
+    } catch (const Error& error) {
+      if (!found || error.code() != ErrorCode::kDockerfile) throw;
+      broken.emplace_back(path, std::current_exception());
+      continue;
+    }
+    for (const std::string& name : files.included()) {
+      included.insert(fs::CleanPath(files.shown_root() + name));
+    }
+  }
+  for (const auto& [path, error] : broken) {
+    if (!included.contains(fs::CleanPath(path))) std::rethrow_exception(error);
+  }
+  return out;
 }
 
 }  // namespace imgbuild::cli

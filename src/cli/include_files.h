@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "imgbuild/dockerfile/ast.h"
 #include "imgbuild/util/source.h"
@@ -27,6 +28,10 @@ class IncludeFiles {
   // (with the nearest name), not a regular file, over 16 MiB.
   std::shared_ptr<const SourceFile> Read(const SourceFile& from,
                                          const std::string& name);
+  // Where those that were read lie below the root.
+  std::vector<std::string> included() const;
+  // "" or the root in front of such a path, as messages show it.
+  const std::string& shown_root() const { return shown_root_; }
 
  private:
   const UniqueFd root_;
@@ -37,6 +42,20 @@ class IncludeFiles {
 };
 
 dockerfile::Dockerfile ParseDockerfile(const BuildInput& input);
+
+// A Dockerfile without a build. What it includes is named by paths that can be
+// opened from here.
+struct DockerfileAt {
+  std::string path;
+  dockerfile::Dockerfile parsed;
+};
+
+// For commands on Dockerfiles. INCLUDE works as in a build whose context is the
+// current directory, or the Dockerfile's own where that is not below it. "-" is
+// standard input. `found`: they were looked for, so what is no Dockerfile by
+// itself and is included by one of the others is left out. Throws as Parse().
+std::vector<DockerfileAt> ParseDockerfilesAt(
+    const std::vector<std::string>& paths, bool found);
 
 }  // namespace imgbuild::cli
 

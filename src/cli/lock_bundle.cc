@@ -34,6 +34,35 @@ oci::Document StoredDocument(App& app, const oci::Digest& digest) {
   return oci::ParseDocument(std::move(*bytes), "");
 }
 
+// A document of the lock: nothing is read to find out that it is no document.
+void CheckDocumentSize(uint64_t size, const SourceRange& range) {
+  if (size <= oci::kMaxManifestBytes) return;
+  throw Error(ErrorCode::kPolicy,
+              fmt::format("a document of {} is more than imgbuild reads ({})",
+                          HumanSize(size), HumanSize(oci::kMaxManifestBytes)))
+      .At(range)
+      .WithHint("`imgbuild lock --update` writes the entry anew");
+}
+
+// The indexes between an index and the manifest of a platform.
+std::vector<oci::Descriptor> IndexesBelow(App& app, const oci::Digest& top,
+                                          const oci::Platform& platform,
+                                          const oci::Digest& manifest) {
+  constexpr size_t kMaxDepth = 4;
+  std::vector<oci::Descriptor> out;
+  oci::Digest at = top;
+  while (at != manifest && app.store().content().Has(at) &&
+         out.size() <= kMaxDepth) {
+    const oci::Document document = StoredDocument(app, at);
+    if (!document.index) break;
+    const oci::Descriptor& chosen =
+        oci::ChoosePlatform(*document.index, platform, at.ToString());
+    at = chosen.digest;
+    if (at != manifest) out.push_back(chosen);
+  }
+  return out;
+}
+
 // What can be reached by now: a document that the store lacks hides what it
 // names.
 Blobs Reachable(App& app, const lock::Lockfile& lock) {
@@ -44,8 +73,15 @@ Blobs Reachable(App& app, const lock::Lockfile& lock) {
     return app.store().content().Has(digest);
   };
   for (const lock::ImagePin& pin : lock.images) {
+    CheckDocumentSize(pin.size, pin.range);
     add(pin.digest, pin.size, pin.range);
     for (const auto& [platform, own] : pin.platforms) {
+      CheckDocumentSize(own.size, own.range);
+      for (const oci::Descriptor& index : IndexesBelow(
+               app, pin.digest, oci::Platform::Parse(platform), own.manifest)) {
+        CheckDocumentSize(index.size, own.range);
+        add(index.digest, index.size, own.range);
+      }
       if (!add(own.manifest, own.size, own.range)) continue;
       const oci::Document document = StoredDocument(app, own.manifest);
       if (!document.manifest ||
@@ -145,13 +181,12 @@ int LockBundle(App& app, const Words& words) {
             "Write every image and file that is locked as an OCI layout, with "
             "nothing else in it: `build --lock-bundle FILE` needs no network. "
             "Images are there for the locked platforms only.");
-  AddLockFileFlags(args, flags);
+  AddLockFileFlags(args, flags, "");
   args.Positionals("FILE", &flags.words, true,
                    "a file that ends in .tar, or a new directory; then paths "
                    "as for `lock`");
   AddGlobalFlags(args, app.options);
   if (!args.Parse(words)) return 0;
-  CheckFormat(flags.format, {"text"});
   RequireRoot();
   const std::string file = flags.words.front();
   const std::vector<LockedFile> files = ReadLockedFiles(

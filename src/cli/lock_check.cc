@@ -12,6 +12,7 @@
 #include "cli/lock_files.h"
 #include "cli/lock_probe.h"
 #include "cli/lock_report.h"
+#include "cli/policed_plan.h"
 
 namespace imgbuild::cli {
 namespace {
@@ -36,6 +37,19 @@ std::vector<lock::Finding> Offline(const LockedFile& file,
   return found;
 }
 
+// Told beside the report, which is about the lock.
+bool ViolatesPolicy(const LockedFile& file,
+                    const std::vector<lock::UsedName>& used) {
+  try {
+    EnforcePoliciesOnLock(file.path, &file.parsed, used, *file.lock);
+    return false;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kPolicy) throw;
+    std::fputs(error.Render().c_str(), stderr);
+    return true;
+  }
+}
+
 template <typename Probe>
 int Report(App& app, const LockFlags& flags,
            const std::vector<std::string>& paths, Probe probe) {
@@ -46,6 +60,7 @@ int Report(App& app, const LockFlags& flags,
   const auto lease = app.store().Hold();
   for (const LockedFile& file : files) Expect(*file.lock, *table);
   std::vector<FileFindings> report;
+  bool violated = false;
   for (const LockedFile& file : files) {
     app.cancel.Check();
     FileFindings findings{file.path, file.lock_path, {}};
@@ -55,6 +70,7 @@ int Report(App& app, const LockFlags& flags,
     for (const std::string& warning : warnings) {
       fmt::print(stderr, "warning: {}: {}\n", file.lock_path, warning);
     }
+    violated = ViolatesPolicy(file, used) || violated;
     findings.findings = Offline(file, used);
     for (lock::Finding& finding : probe(*file.lock, *table)) {
       finding.range = PlaceOf(used, finding.kind, finding.name, finding.range);
@@ -63,7 +79,9 @@ int Report(App& app, const LockFlags& flags,
     report.push_back(std::move(findings));
   }
   std::fputs(ReportFindings(report, flags.format).c_str(), stdout);
-  return StatusOf(report);
+  const int status = StatusOf(report);
+  return status == 0 && violated ? static_cast<int>(ErrorCode::kPolicy)
+                                 : status;
 }
 
 }  // namespace
@@ -74,7 +92,7 @@ int LockCheck(App& app, const Words& words) {
   Args args("lock --check [OPTIONS] [PATH…]",
             "Tell what the locked names stand for now: one request a name. "
             "Exit status 6 when something moved or the lock is stale.");
-  AddLockFileFlags(args, flags);
+  AddLockFileFlags(args, flags, kFindingFormats);
   args.Flag("--check", &check, "this");
   args.Positionals("PATH", &flags.words, false, "as for `lock`");
   AddGlobalFlags(args, app.options);
@@ -91,7 +109,7 @@ int LockVerify(App& app, const Words& words) {
   Args args("lock verify [OPTIONS] [PATH…]",
             "Fetch everything that is locked from where it came, without the "
             "store, and compare the bytes; ask for every layer.");
-  AddLockFileFlags(args, flags);
+  AddLockFileFlags(args, flags, kFindingFormats);
   args.Positionals("PATH", &flags.words, false, "as for `lock`");
   AddGlobalFlags(args, app.options);
   if (!args.Parse(words)) return 0;

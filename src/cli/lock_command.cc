@@ -14,6 +14,7 @@
 #include "cli/lock_commands.h"
 #include "cli/lock_files.h"
 #include "cli/lock_report.h"
+#include "cli/policed_plan.h"
 
 namespace imgbuild::cli {
 namespace {
@@ -133,9 +134,13 @@ std::vector<lock::Finding> Unused(const build::LockResult& made) {
   return out;
 }
 
-// `lock add NAME`: a name that no Dockerfile here has would add nothing.
-void CheckOnly(const std::vector<std::string>& names,
-               const std::vector<build::LockResult>& made) {
+// Of the names that `lock add` was given, those that no Dockerfile here has:
+// images that are run or pulled with the lock. What cannot be one is a typing
+// error.
+std::vector<oci::Reference> NotNamed(
+    const std::vector<std::string>& names,
+    const std::vector<build::LockResult>& made) {
+  std::vector<oci::Reference> out;
   for (const std::string& name : names) {
     std::vector<std::string> known;
     bool found = false;
@@ -146,6 +151,11 @@ void CheckOnly(const std::vector<std::string>& names,
       }
     }
     if (found) continue;
+    const auto image = oci::Reference::TryParse(name);
+    if (image) {
+      out.push_back(*image);
+      continue;
+    }
     Error error(ErrorCode::kUsage,
                 fmt::format("no Dockerfile here names {}", Quoted(name)));
     const auto near = Suggest(name, known);
@@ -154,12 +164,25 @@ void CheckOnly(const std::vector<std::string>& names,
              : "a name that a --build-arg makes is locked with `imgbuild lock "
                "--variant NAME --build-arg …`");
   }
+  return out;
+}
+
+// `lock add` writes some names: the policy says nothing of the others yet.
+std::vector<lock::UsedName> WantedBy(const build::LockOptions& options,
+                                     std::vector<lock::UsedName> used) {
+  if (options.only.empty()) return used;
+  std::erase_if(used, [&](const lock::UsedName& name) {
+    return std::ranges::none_of(options.only, [&](const std::string& typed) {
+      return lock::MatchesName(typed, name.kind, name.name);
+    });
+  });
+  return used;
 }
 
 // All are resolved before the first is written: one that fails leaves all of
 // them as they were.
 int MakeLocks(App& app, const std::vector<LockedFile>& files,
-              const build::LockOptions& options, bool dry_run,
+              build::LockOptions options, bool dry_run,
               const std::string& format) {
   const auto table = OpenNameTable(app);
   const auto lease = app.store().Hold();
@@ -172,10 +195,26 @@ int MakeLocks(App& app, const std::vector<LockedFile>& files,
     made.push_back(
         build::MakeLock(file.parsed, file.LockOrEmpty(), options, *table));
   }
-  CheckOnly(options.only, made);
+  options.add = NotNamed(options.only, made);
+  for (size_t i = 0; i < files.size() && !options.add.empty(); ++i) {
+    made[i] = build::MakeLock(files[i].parsed, files[i].LockOrEmpty(), options,
+                              *table);
+  }
+  for (size_t i = 0; i < files.size(); ++i) {
+    EnforcePoliciesOnLock(files[i].path,
+                          options.only.empty() ? &files[i].parsed : nullptr,
+                          WantedBy(options, made[i].used), made[i].lock);
+  }
   std::vector<FileChanges> report;
   for (size_t i = 0; i < files.size(); ++i) {
     Warn(files[i], made[i].warnings);
+    for (const oci::Reference& name : options.add) {
+      fmt::print(
+          stderr,
+          "{}: no Dockerfile here names {}: it is locked for run, create "
+          "and pull\n",
+          files[i].lock_path, name.Familiar());
+    }
     FileChanges changes;
     changes.lock_path = files[i].lock_path;
     changes.changes = lock::Diff(files[i].LockOrEmpty(), made[i].lock);
@@ -189,7 +228,8 @@ int MakeLocks(App& app, const std::vector<LockedFile>& files,
 }
 
 void AddMakeFlags(Args& args, MakeFlags& flags) {
-  AddLockFileFlags(args, flags.common);
+  AddLockFileFlags(args, flags.common,
+                   "text, json or markdown; of --check also sarif");
   args.List("--platform", &flags.common.platforms, "P[,P…]",
             "platforms to lock, remembered (default: this host's)");
   args.Value("--variant", &flags.variant, "NAME",
@@ -271,9 +311,12 @@ const std::vector<Command>& LockCommands() {
 
 int LockAdd(App& app, const Words& words) {
   MakeFlags flags;
-  Args args("lock add [OPTIONS] NAME…",
-            "Lock names that the Dockerfile has and its lock has not.");
-  AddLockFileFlags(args, flags.common);
+  Args args(
+      "lock add [OPTIONS] NAME…",
+      "Lock names that the Dockerfile has and its lock has not; or images "
+      "that it does not have, for `run`, `create` and `pull --locked`: "
+      "these stay until `lock prune --added`.");
+  AddLockFileFlags(args, flags.common, kChangeFormats);
   args.List("--platform", &flags.common.platforms, "P[,P…]",
             "platforms to lock, remembered");
   args.Positionals("NAME", &flags.common.words, true, "what to lock");
@@ -290,11 +333,14 @@ int LockAdd(App& app, const Words& words) {
 int LockPrune(App& app, const Words& words) {
   LockFlags flags;
   bool dry_run = false;
+  bool added = false;
   Args args("lock prune [OPTIONS] [PATH…]",
             "Drop the entries of locks that nothing in their Dockerfile names, "
             "for no variant.");
-  AddLockFileFlags(args, flags);
+  AddLockFileFlags(args, flags, kChangeFormats);
   args.Flag("--dry-run", &dry_run, "tell what would go, no more");
+  args.Flag("--added", &added,
+            "also what `lock add` put there for no Dockerfile");
   args.Positionals("PATH", &flags.words, false, "as for `lock`");
   AddGlobalFlags(args, app.options);
   if (!args.Parse(words)) return 0;
@@ -306,7 +352,8 @@ int LockPrune(App& app, const Words& words) {
   for (const LockedFile& file : files) {
     lock::Lockfile lock = RequireLock(file);
     std::vector<std::string> warnings;
-    lock::Prune(lock, build::UsedNames(file.parsed, lock, *table, &warnings));
+    lock::Prune(lock, build::UsedNames(file.parsed, lock, *table, &warnings),
+                added);
     Warn(file, warnings);
     FileChanges changes;
     changes.lock_path = file.lock_path;

@@ -79,11 +79,10 @@ int LockFetch(App& app, const Words& words) {
             "Bring every image and file that is locked into the store: builds "
             "with --frozen then make no request. (Git repositories are not "
             "kept: ADD of one is served by the cache.)");
-  AddLockFileFlags(args, flags);
+  AddLockFileFlags(args, flags, "");
   args.Positionals("PATH", &flags.words, false, "as for `lock`");
   AddGlobalFlags(args, app.options);
   if (!args.Parse(words)) return 0;
-  CheckFormat(flags.format, {"text"});
   RequireRoot();
   const std::vector<LockedFile> files =
       ReadLockedFiles(flags, flags.words, Hold::kNo);
@@ -95,6 +94,12 @@ int LockFetch(App& app, const Words& words) {
     const size_t urls = FetchLockedUrls(app, lock, *table);
     fmt::print("{}: {} image{} and {} file{} in the store\n", file.lock_path,
                images, images == 1 ? "" : "s", urls, urls == 1 ? "" : "s");
+    if (urls > 0) {
+      fmt::print(
+          "`imgbuild prune` leaves the images; the files only with "
+          "--keep-locked {}\n",
+          file.lock_path);
+    }
   }
   return 0;
 }
@@ -104,7 +109,7 @@ int LockRollback(App& app, const Words& words) {
   Args args("lock rollback [OPTIONS] NAME…",
             "Lock the digest that an image had before the present one; the "
             "present one becomes the one before.");
-  AddLockFileFlags(args, flags);
+  AddLockFileFlags(args, flags, kChangeFormats);
   args.Positionals("NAME", &flags.words, true, "images; * and ? match");
   AddGlobalFlags(args, app.options);
   if (!args.Parse(words)) return 0;

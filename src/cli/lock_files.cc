@@ -6,18 +6,15 @@
 
 #include <algorithm>
 
-#include "imgbuild/dockerfile/parser.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
 #include "cli/dockerfile_set.h"
+#include "cli/include_files.h"
 #include "cli/lock_input.h"
-#include "cli/text_file.h"
 
 namespace imgbuild::cli {
 namespace {
-
-constexpr size_t kMaxDockerfileBytes = 256u << 20;
 
 // A directory without a Dockerfile of its own is a repository of them.
 bool HasOwn(const std::string& path) {
@@ -46,12 +43,12 @@ std::vector<std::string> Find(const LockFlags& flags,
 
 }  // namespace
 
-void AddLockFileFlags(Args& args, LockFlags& flags) {
+void AddLockFileFlags(Args& args, LockFlags& flags, const char* formats) {
   args.List("-f,--file", &flags.files, "FILE",
             "a Dockerfile (default: PATH/Dockerfile); may repeat");
   args.Flag("-r,--recursive", &flags.recursive, "every Dockerfile below PATH");
-  args.Value("--format", &flags.format, "FORMAT",
-             "text, json, sarif or markdown");
+  if (*formats != '\0')
+    args.Value("--format", &flags.format, "FORMAT", formats);
 }
 
 void CheckFormat(const std::string& format,
@@ -67,15 +64,18 @@ std::vector<LockedFile> ReadLockedFiles(const LockFlags& flags,
                                         Hold hold) {
   std::vector<std::string> found = Find(flags, paths);
   std::ranges::sort(found);  // the same order for everybody who holds them
+  if (std::ranges::find(found, "-") != found.end()) {
+    throw Error(ErrorCode::kUsage,
+                "a lock stands beside its Dockerfile: standard input has none");
+  }
   std::vector<LockedFile> out;
-  for (const std::string& path : found) {
+  for (DockerfileAt& one : ParseDockerfilesAt(found, flags.files.empty())) {
     LockedFile file;
-    file.path = path;
-    file.lock_path = lock::LockPathOf(path);
-    file.parsed = dockerfile::Parse(
-        ReadTextFile(path, kMaxDockerfileBytes, "Dockerfile"));
-    if (hold == Hold::kYes && ::access(path.c_str(), W_OK) == 0) {
-      file.held.emplace(AT_FDCWD, path, fs::FileLock::Mode::kExclusive);
+    file.path = one.path;
+    file.lock_path = lock::LockPathOf(file.path);
+    file.parsed = std::move(one.parsed);
+    if (hold == Hold::kYes && ::access(file.path.c_str(), W_OK) == 0) {
+      file.held.emplace(AT_FDCWD, file.path, fs::FileLock::Mode::kExclusive);
     }
     file.lock = ReadLock(file.lock_path);
     out.push_back(std::move(file));

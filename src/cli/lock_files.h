@@ -26,7 +26,10 @@ struct LockFlags {
   std::vector<std::string> platforms;
   std::string format = "text";
 };
-void AddLockFileFlags(Args& args, LockFlags& flags);
+// The `formats` of --format are for --help; without any there is no --format.
+inline constexpr char kChangeFormats[] = "text, json or markdown";
+inline constexpr char kFindingFormats[] = "text, json, sarif or markdown";
+void AddLockFileFlags(Args& args, LockFlags& flags, const char* formats);
 // Throws Error(kUsage) unless it is one of `known`.
 void CheckFormat(const std::string& format,
                  const std::vector<std::string>& known);

@@ -64,6 +64,21 @@ void CheckSettings(const BuildLock& lock, ProgressSink& progress) {
           fmt::format("`imgbuild lock{}` writes this one down", lock.flags));
 }
 
+// Everything that is missing at once: nobody likes to hear of the names one by
+// one.
+Error AllRefusals(const Error& first,
+                  const std::vector<build::LockRefusal>& refusals) {
+  if (refusals.size() < 2) return first;
+  Error error(ErrorCode::kPolicy, refusals[0].message);
+  error.At(refusals[0].range).WithHint(refusals[0].hint);
+  for (size_t i = 1; i < refusals.size(); ++i) {
+    error.WithNote(fmt::format("also at {}: {}; {}",
+                               refusals[i].range.ToString(),
+                               refusals[i].message, refusals[i].hint));
+  }
+  return error;
+}
+
 }  // namespace
 
 bool RunsInCi() {
@@ -138,8 +153,17 @@ plan::BuildGraph PlanLocked(App& app, const dockerfile::Dockerfile& file,
     options.source_date_epoch = lock.lock->settings.source_date_epoch;
   }
   build::LockedResolver resolver(*lock.lock, lock.mode, lock.flags, registry);
-  plan::BuildGraph graph = PlanUnderPolicy(flags, lock.dockerfile_path, file,
-                                           options, resolver, &*lock.lock);
+  plan::BuildGraph graph;
+  try {
+    graph = PlanUnderPolicy(flags, lock.dockerfile_path, file, options,
+                            resolver, &*lock.lock);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kPolicy ||
+        lock.mode == build::LockMode::kPrefer) {
+      throw;
+    }
+    throw AllRefusals(error, build::LockRefusals(file, options, resolver));
+  }
   for (const std::string& warning : resolver.warnings()) {
     progress.Warning(warning);
   }

@@ -163,19 +163,17 @@ void VerifyPlatform(App& app, const lock::ImagePin& pin,
     return registry::WrongDigestError(platform + ": " + why);
   };
   oci::Document document = top;
-  if (top.index) {
+  // An index may hold an index, as far as a build follows them.
+  for (int depth = 0; document.index && depth < 4; ++depth) {
     const oci::Descriptor& chosen = oci::ChoosePlatform(
-        *top.index, oci::Platform::Parse(platform), pin.name.Familiar());
-    if (chosen.digest != own.manifest) {
-      throw drift(fmt::format("the index says {}, the lock {}",
-                              chosen.digest.ToString(),
-                              own.manifest.ToString()));
-    }
+        *document.index, oci::Platform::Parse(platform), pin.name.Familiar());
     document = app.client().FetchDocument(
-        oci::Reference(repository, std::nullopt, own.manifest), app.cancel);
-  } else if (top.digest != own.manifest) {
-    throw drift(fmt::format("the manifest is {}, the lock says {}",
-                            top.digest.ToString(), own.manifest.ToString()));
+        oci::Reference(repository, std::nullopt, chosen.digest), app.cancel);
+  }
+  if (document.digest != own.manifest) {
+    throw drift(fmt::format("{} leads to the manifest {}, the lock says {}",
+                            pin.digest.ToString(), document.digest.ToString(),
+                            own.manifest.ToString()));
   }
   if (!document.manifest || document.manifest->config.digest != own.config) {
     throw drift("the manifest has another config than the lock says");

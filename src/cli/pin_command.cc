@@ -1,14 +1,14 @@
 // `imgbuild pin` and `imgbuild unpin`: digests written into Dockerfiles.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
-#include <set>
 
-#include "imgbuild/dockerfile/parser.h"
 #include "imgbuild/lock/pin.h"
+#include "imgbuild/lock/update.h"
 #include "imgbuild/util/error.h"
-#include "imgbuild/util/for_each.h"
+#include "imgbuild/util/fs.h"
 #include "imgbuild/util/strings.h"
 
 #include <nlohmann/json.hpp>
@@ -16,6 +16,7 @@
 #include "cli/build_options.h"
 #include "cli/commands.h"
 #include "cli/dockerfile_set.h"
+#include "cli/include_files.h"
 #include "cli/pin_digests.h"
 #include "cli/text_file.h"
 #include "cli/used_names.h"
@@ -27,29 +28,45 @@ using Json = nlohmann::ordered_json;
 using lock::PinChange;
 using lock::PinMode;
 
-constexpr size_t kMaxDockerfileBytes = 256u << 20;
+constexpr char kStdin[] = "-";
 
 struct PinFlags {
   std::vector<std::string> files;
   std::vector<std::string> paths;
+  std::vector<std::string> excludes;
   bool recursive = false;
   bool update = false;
   bool dry_run = false;
   bool check = false;
   bool no_lock = false;
   std::string format = "plain";
+
+  bool FromStdin() const {
+    return files.size() == 1 && files.front() == kStdin;
+  }
 };
 
 struct OneFile {
   std::string path;
   dockerfile::Dockerfile parsed;
   std::vector<lock::UsedName> used;
+  size_t excluded = 0;
   lock::PinPlan plan;
 };
 
+// What becomes of each text: the Dockerfiles and what they include, by path.
+struct TextEdits {
+  std::shared_ptr<const SourceFile> source;
+  std::map<std::pair<size_t, size_t>, lock::TextEdit> edits;
+};
+using EditsByPath = std::map<std::string, TextEdits>;
+
 void AddFileFlags(Args& args, PinFlags& flags) {
   args.List("-f,--file", &flags.files, "FILE",
-            "a Dockerfile (may repeat); PATH is not looked at then");
+            "a Dockerfile (may repeat); PATH is not looked at then; -: "
+            "standard input, and the result goes to standard output");
+  args.List("--exclude", &flags.excludes, "NAME",
+            "leave these names as they are; * and ? match (may repeat)");
   args.Flag("-r,--recursive", &flags.recursive,
             "every Dockerfile below the directories");
   args.Flag("--dry-run", &flags.dry_run,
@@ -59,17 +76,67 @@ void AddFileFlags(Args& args, PinFlags& flags) {
                    "directories or Dockerfiles; the current directory");
 }
 
+// --exclude that matches nothing is a typing error.
+void Exclude(const PinFlags& flags, std::vector<OneFile>& files) {
+  for (const std::string& typed : flags.excludes) {
+    bool found = false;
+    std::vector<std::string> known;
+    for (OneFile& file : files) {
+      file.excluded +=
+          std::erase_if(file.used, [&](const lock::UsedName& used) {
+            known.push_back(used.image->WithoutDigest().Familiar());
+            const bool matches = lock::MatchesName(
+                typed, lock::Kind::kImage,
+                used.image->WithoutDigest().WithDefaultTag().ToString());
+            found = found || matches;
+            return matches;
+          });
+    }
+    if (found) continue;
+    Error error(
+        ErrorCode::kUsage,
+        fmt::format("--exclude {}: no Dockerfile here names it", typed));
+    if (const auto near = Suggest(typed, known)) {
+      error.WithHint(fmt::format("did you mean {}?", *near));
+    }
+    throw error;
+  }
+}
+
 std::vector<OneFile> ReadFiles(const PinFlags& flags) {
   const plan::PlanOptions options = ToPlanOptions(BuildFlags());
+  const std::vector<std::string> paths =
+      FindDockerfiles(flags.files, flags.paths, flags.recursive);
   std::vector<OneFile> out;
-  for (const std::string& path :
-       FindDockerfiles(flags.files, flags.paths, flags.recursive)) {
+  for (DockerfileAt& one : ParseDockerfilesAt(paths, flags.files.empty())) {
     OneFile file;
-    file.path = path;
-    file.parsed = dockerfile::Parse(
-        ReadTextFile(path, kMaxDockerfileBytes, "Dockerfile"));
-    file.used = UsedImages(file.parsed, options);
+    file.path = one.path;
+    file.parsed = std::move(one.parsed);
+    file.used = PinnableNames(file.parsed, options);
     out.push_back(std::move(file));
+  }
+  Exclude(flags, out);
+  return out;
+}
+
+// One word of an included file may be told two things: then the first holds,
+// and the other is refused.
+EditsByPath CollectEdits(std::vector<OneFile>& files) {
+  EditsByPath out;
+  for (OneFile& file : files) {
+    std::erase_if(file.plan.changes, [&](const PinChange& change) {
+      TextEdits& text = out[fs::CleanPath(change.at.file()->name())];
+      text.source = change.at.file();
+      const auto [it, first] = text.edits.try_emplace(
+          {change.edit.begin, change.edit.end}, change.edit);
+      if (it->second == change.edit) return false;
+      Error error(ErrorCode::kPolicy,
+                  fmt::format("{} cannot be pinned here: for another "
+                              "Dockerfile that includes this it is {}",
+                              change.name, it->second.text.substr(1)));
+      file.plan.refused.push_back(std::move(error.At(change.at)));
+      return true;
+    });
   }
   return out;
 }
@@ -140,17 +207,20 @@ void PrintJson(const std::vector<OneFile>& files, PinMode mode, bool checked) {
   fmt::print("{}\n", out.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
-void PrintPlain(const std::vector<OneFile>& files, PinMode mode) {
+void PrintPlain(const std::vector<OneFile>& files, PinMode mode,
+                std::FILE* out) {
   size_t changed = 0;
   size_t kept = 0;
   size_t refused = 0;
+  size_t excluded = 0;
   for (const OneFile& file : files) {
     for (const PinChange& change : file.plan.changes) {
-      fmt::print("{}", Describe(change, mode));
+      fmt::print(out, "{}", Describe(change, mode));
     }
     changed += file.plan.changes.size();
     kept += file.plan.kept.size();
     refused += file.plan.refused.size();
+    excluded += file.excluded;
   }
   std::string text = fmt::format(
       "{} {} of {} {} in {} {}", Past(mode), changed, changed + kept + refused,
@@ -161,7 +231,8 @@ void PrintPlain(const std::vector<OneFile>& files, PinMode mode) {
                         mode == PinMode::kUpdate ? "up to date" : "pinned");
   }
   if (refused > 0) text += fmt::format("; {} refused", refused);
-  fmt::print("{}\n", text);
+  if (excluded > 0) text += fmt::format("; {} excluded", excluded);
+  fmt::print(out, "{}\n", text);
 }
 
 // Renders what was refused; the exit status.
@@ -180,23 +251,42 @@ int Refusals(const std::vector<OneFile>& files) {
   return status;
 }
 
-int Perform(const PinFlags& flags, const std::vector<OneFile>& files,
-            PinMode mode) {
-  for (const OneFile& file : files) {
-    if (file.plan.edits.empty()) continue;
-    const std::string& before = file.parsed.source->text();
-    const std::string after = lock::ApplyEdits(before, file.plan.edits);
+std::vector<lock::TextEdit> ToEdits(const TextEdits& text) {
+  std::vector<lock::TextEdit> out;
+  for (const auto& [place, edit] : text.edits) out.push_back(edit);
+  return out;
+}
+
+// Standard input, with its edits, on standard output.
+int Filter(const std::vector<OneFile>& files, const EditsByPath& edits,
+           PinMode mode) {
+  const SourceFile& source = *files.front().parsed.source;
+  std::string text = source.text();
+  const auto it = edits.find(source.name());
+  if (it != edits.end()) text = lock::ApplyEdits(text, ToEdits(it->second));
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+  PrintPlain(files, mode, stderr);
+  return Refusals(files);
+}
+
+int Perform(const PinFlags& flags, std::vector<OneFile>& files, PinMode mode) {
+  const EditsByPath edits = CollectEdits(files);
+  if (flags.FromStdin()) return Filter(files, edits, mode);
+  for (const auto& [path, text] : edits) {
+    const std::string& before = text.source->text();
+    const std::string after = lock::ApplyEdits(before, ToEdits(text));
     if (flags.dry_run) {
       const std::string patch =
-          lock::UnifiedPatch(PatchPath(file.path), before, after);
+          lock::UnifiedPatch(PatchPath(path), before, after);
       std::fwrite(patch.data(), 1, patch.size(), stdout);
     } else {
-      ReplaceTextFile(file.path, before, after);
+      ReplaceTextFile(path, before, after);
     }
   }
   if (!flags.dry_run) {
     flags.format == "json" ? PrintJson(files, mode, false)
-                           : PrintPlain(files, mode);
+                           : PrintPlain(files, mode, stdout);
   }
   return Refusals(files);
 }
@@ -234,6 +324,18 @@ void CheckFlags(const PinFlags& flags) {
   }
   if (flags.dry_run && flags.check) {
     throw Error(ErrorCode::kUsage, "--check writes nothing: --dry-run is idle");
+  }
+  if (flags.FromStdin() && flags.dry_run) {
+    throw Error(ErrorCode::kUsage,
+                "-f - writes no file: --dry-run has nothing to spare");
+  }
+  if (flags.FromStdin() && !flags.check && flags.format == "json") {
+    throw Error(ErrorCode::kUsage,
+                "-f - prints the Dockerfile, not JSON: only --check does");
+  }
+  if (!flags.FromStdin() &&
+      std::ranges::find(flags.files, kStdin) != flags.files.end()) {
+    throw Error(ErrorCode::kUsage, "-f - goes with no other file");
   }
 }
 

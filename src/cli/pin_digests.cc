@@ -20,11 +20,16 @@ lock::DigestOf FromLock(const lock::Lockfile& lockfile,
   return [&lockfile, lock_path, dockerfile](const oci::Reference& name) {
     const lock::ImagePin* pin = lockfile.FindImage(name);
     if (pin != nullptr) return std::optional<oci::Digest>(pin->digest);
+    for (const lock::FrontendPin& frontend : lockfile.frontends) {
+      if (frontend.name == name) {
+        return std::optional<oci::Digest>(frontend.digest);
+      }
+    }
     throw Error(ErrorCode::kPolicy,
                 fmt::format("{} does not have {}", lock_path, name.Familiar()))
-        .WithHint(fmt::format("imgbuild lock -f {} adds it, imgbuild pin "
-                              "--no-lock asks the registry",
-                              dockerfile));
+        .WithHint(fmt::format("`imgbuild lock add -f {} {}` adds it, `imgbuild "
+                              "pin --no-lock` asks the registry",
+                              dockerfile, name.Familiar()));
   };
 }
 
@@ -34,7 +39,7 @@ void PinDigests::Expect(const dockerfile::Dockerfile& file,
                         const std::string& path,
                         const std::vector<lock::UsedName>& used,
                         lock::PinMode mode) {
-  if (!ignore_locks_) {
+  if (!ignore_locks_ && path != "-") {
     const std::string lock_path = lock::LockPathOf(path);
     if (fs::LstatIfExists(AT_FDCWD, lock_path)) {
       locks_.emplace(path, lock::Parse(ReadTextFile(

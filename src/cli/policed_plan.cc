@@ -140,6 +140,42 @@ void EnforcePolicies(const std::string& dockerfile_path,
   throw error;
 }
 
+namespace {
+
+// As a build calls the stages.
+std::vector<lock::RunFact> RunsOf(const dockerfile::Dockerfile& file) {
+  std::vector<lock::RunFact> out;
+  for (size_t i = 0; i < file.stages.size(); ++i) {
+    const dockerfile::Stage& stage = file.stages[i];
+    const auto& from = std::get<dockerfile::From>(stage.from.node);
+    const std::string name = from.name ? from.name->text
+                             : file.stages.size() > 1
+                                 ? fmt::format("stage-{}", i)
+                                 : "";
+    for (const dockerfile::Instruction& instruction : stage.instructions) {
+      const auto* run = std::get_if<dockerfile::Run>(&instruction.node);
+      if (run == nullptr) continue;
+      out.push_back({name, run->network ? run->network->text : "default",
+                     instruction.range});
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+void EnforcePoliciesOnLock(const std::string& dockerfile_path,
+                           const dockerfile::Dockerfile* file,
+                           std::vector<lock::UsedName> used,
+                           const lock::Lockfile& lockfile) {
+  lock::PolicyFacts facts;
+  facts.used = std::move(used);
+  facts.lockfile = &lockfile;
+  facts.now = SystemClock().NowSeconds();
+  if (file != nullptr) facts.runs = RunsOf(*file);
+  EnforcePolicies(dockerfile_path, facts);
+}
+
 plan::BuildGraph PlanUnderPolicy(const BuildFlags& flags,
                                  const std::string& dockerfile_path,
                                  const dockerfile::Dockerfile& file,

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "imgbuild/dockerfile/ast.h"
 #include "imgbuild/lock/lockfile.h"
@@ -36,6 +37,13 @@ plan::BuildGraph PlanUnderPolicy(const BuildFlags& flags,
 // Throws Error(kPolicy) at the first finding, with the others as notes.
 void EnforcePolicies(const std::string& dockerfile_path,
                      const lock::PolicyFacts& facts);
+
+// The same for `lock`, which plans nothing: every name that it evaluated, and
+// every RUN of `file` (unless it is null) as its flags stand there.
+void EnforcePoliciesOnLock(const std::string& dockerfile_path,
+                           const dockerfile::Dockerfile* file,
+                           std::vector<lock::UsedName> used,
+                           const lock::Lockfile& lockfile);
 
 }  // namespace imgbuild::cli
 

@@ -49,7 +49,8 @@ class Pruner {
     if (options_.containers()) PruneContainers();
     if (options_.images()) PruneImages();
     // One sweep for both: it also takes what nothing ever named.
-    const store::Swept swept = app_.store().Sweep(options_.cache());
+    const store::Swept swept = app_.store().SweepExcept(
+        options_.cache(), {locked_.begin(), locked_.end()});
     if (options_.cache() && !swept.layers.empty()) {
       fmt::print("Deleted build cache objects:\n");
       for (const oci::DiffId& layer : swept.layers) {

@@ -22,8 +22,10 @@ void AddLockedDigests(const lock::Lockfile& lock, std::set<oci::Digest>* out) {
     out->insert(pin.digest);
     for (const auto& [platform, image] : pin.platforms) {
       out->insert(image.manifest);
+      out->insert(image.config);
     }
   }
+  for (const lock::UrlPin& pin : lock.urls) out->insert(pin.checksum);
   for (const lock::ExpectedOutput& output : lock.outputs) {
     out->insert(output.manifest);
   }

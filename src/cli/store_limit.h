@@ -19,7 +19,7 @@ namespace imgbuild::cli {
 std::optional<uint64_t> ParseStoreMax(const std::string& text);
 
 // Every digest that a lock names: of names, of their platforms' manifests and
-// of what is expected to come out.
+// configs, of files, and of what is expected to come out.
 void AddLockedDigests(const lock::Lockfile& lock, std::set<oci::Digest>* out);
 // Of the lock files --keep-locked.
 std::set<oci::Digest> LockedDigests(const std::vector<std::string>& files);

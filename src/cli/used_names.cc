@@ -2,7 +2,9 @@
 
 #include <variant>
 
+#include "imgbuild/dockerfile/directives.h"
 #include "imgbuild/dockerfile/expand.h"
+#include "imgbuild/lock/pin.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
@@ -96,6 +98,41 @@ class Collector {
 std::vector<lock::UsedName> UsedImages(const dockerfile::Dockerfile& file,
                                        const plan::PlanOptions& options) {
   return Collector(file, options).Collect();
+}
+
+std::vector<lock::UsedName> PinnableNames(const dockerfile::Dockerfile& file,
+                                          const plan::PlanOptions& options) {
+  std::vector<lock::UsedName> names = UsedImages(file, options);
+  const auto add = [&](lock::Kind kind, const Word& word,
+                       const std::string& site) {
+    const auto image = oci::Reference::TryParse(word.text);
+    if (!image) return;  // of a trigger: the build that runs it says so
+    lock::UsedName used;
+    used.kind = kind;
+    used.image = *image;
+    used.name = image->WithDefaultTag().ToString();
+    used.written = word.text;
+    used.range = word.range;
+    used.site = site;
+    used.platform = options.target_platform;
+    names.push_back(std::move(used));
+  };
+  for (const dockerfile::Directive& directive : file.directives) {
+    if (directive.name != "syntax") continue;
+    add(lock::Kind::kFrontend, dockerfile::DirectiveValue(directive),
+        "# syntax");
+  }
+  for (const dockerfile::Stage& stage : file.stages) {
+    for (const dockerfile::Instruction& instruction : stage.instructions) {
+      const auto* trigger = std::get_if<dockerfile::OnBuild>(&instruction.node);
+      if (trigger == nullptr) continue;
+      for (const lock::TriggerName& name :
+           lock::TriggerNames(*trigger, file.escape)) {
+        add(lock::Kind::kImage, name.word, name.site);
+      }
+    }
+  }
+  return names;
 }
 
 }  // namespace imgbuild::cli

@@ -16,6 +16,11 @@ namespace imgbuild::cli {
 std::vector<lock::UsedName> UsedImages(const dockerfile::Dockerfile& file,
                                        const plan::PlanOptions& options);
 
+// These, `# syntax=` and what the file's own triggers name
+// (lock::TriggerNames).
+std::vector<lock::UsedName> PinnableNames(const dockerfile::Dockerfile& file,
+                                          const plan::PlanOptions& options);
+
 }  // namespace imgbuild::cli
 
 #endif  // IMGBUILD_CLI_USED_NAMES_H_

@@ -171,6 +171,7 @@ std::vector<Finding> CompareOffline(const std::vector<UsedName>& used,
     if (told.insert(key).second) out.push_back(std::move(finding));
   }
   for (const ImagePin& pin : lock.images) {
+    if (pin.added) continue;
     AddUnused(Kind::kImage, pin.name.ToString(), pin.digest.ToString(),
               pin.range, names, out);
   }

@@ -23,6 +23,10 @@ class Block {
   void Number(std::string_view key, Value value) {
     Line(key, fmt::to_string(value));
   }
+  // Nothing for false.
+  void True(std::string_view key, bool value) {
+    if (value) Line(key, "true");
+  }
   void Digest(std::string_view key, const oci::Digest& value) {
     Line(key, QuoteToml(value.ToString()));
   }
@@ -89,16 +93,29 @@ std::string FormatVariant(const Variant& variant) {
   return block.Take();
 }
 
+// What images, URLs and repositories have in common.
+template <typename Pin>
+void AddCommon(Block& block, const Pin& pin) {
+  block.Map("args", pin.args);
+  block.List("variants", pin.variants);
+  block.List("previous", pin.previous);
+}
+
+// What an image and the frontend, which is one, have in common.
+template <typename Pin>
+void AddDocument(Block& block, const Pin& pin) {
+  block.Digest("digest", pin.digest);
+  block.Text("media-type", pin.media_type);
+  block.Number("size", pin.size);
+}
+
 std::string FormatImage(const ImagePin& pin) {
   Block block("[[image]]");
   block.Text("name", pin.name.ToString());
   block.List("written", pin.written);
-  block.Digest("digest", pin.digest);
-  block.Text("media-type", pin.media_type);
-  block.Number("size", pin.size);
-  block.Map("args", pin.args);
-  block.List("variants", pin.variants);
-  block.List("previous", pin.previous);
+  AddDocument(block, pin);
+  AddCommon(block, pin);
+  block.True("added", pin.added);
   block.Unknown(pin.unknown);
   std::string text = block.Take();
   for (const auto& [platform, own] : pin.platforms) {
@@ -119,9 +136,7 @@ std::string FormatUrl(const UrlPin& pin) {
   block.Text("name", pin.name);
   block.Digest("checksum", pin.checksum);
   block.Number("size", pin.size);
-  block.Map("args", pin.args);
-  block.List("variants", pin.variants);
-  block.List("previous", pin.previous);
+  AddCommon(block, pin);
   block.Unknown(pin.unknown);
   return block.Take();
 }
@@ -130,9 +145,7 @@ std::string FormatGit(const GitPin& pin) {
   Block block("[[git]]");
   block.Text("name", pin.name);
   block.Text("commit", pin.commit);
-  block.Map("args", pin.args);
-  block.List("variants", pin.variants);
-  block.List("previous", pin.previous);
+  AddCommon(block, pin);
   block.Unknown(pin.unknown);
   return block.Take();
 }
@@ -140,9 +153,7 @@ std::string FormatGit(const GitPin& pin) {
 std::string FormatFrontend(const FrontendPin& pin) {
   Block block("[[frontend]]");
   block.Text("name", pin.name.ToString());
-  block.Digest("digest", pin.digest);
-  block.Text("media-type", pin.media_type);
-  block.Number("size", pin.size);
+  AddDocument(block, pin);
   block.Unknown(pin.unknown);
   return block.Take();
 }

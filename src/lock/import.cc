@@ -1,6 +1,7 @@
 // Other tools' pins, read.
 #include <fmt/format.h>
 
+#include <optional>
 #include <utility>
 
 #include "imgbuild/lock/interchange.h"
@@ -221,10 +222,68 @@ std::string_view ToString(ForeignFormat format) {
   return "";
 }
 
+namespace {
+
+// Both alphabets; nullopt for anything else.
+std::optional<std::string> DecodeBase64(std::string_view text) {
+  static constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  while (text.ends_with('=')) text.remove_suffix(1);
+  std::string out;
+  uint32_t bits = 0;
+  int count = 0;
+  for (char c : text) {
+    if (c == '-') c = '+';
+    if (c == '_') c = '/';
+    const size_t digit = kDigits.find(c);
+    if (digit == std::string_view::npos) return std::nullopt;
+    bits = (bits << 6 | static_cast<uint32_t>(digit)) & 0xffff;
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    out += static_cast<char>(bits >> count & 0xff);
+  }
+  return out;
+}
+
+// What a DSSE envelope holds, itself perhaps in a bundle of sigstore's; null
+// when it is none. Places in it are those of the decoded text.
+std::shared_ptr<const SourceFile> PayloadOf(
+    const std::shared_ptr<const SourceFile>& source, const Json& document) {
+  if (!document.is_object()) return nullptr;
+  JsonPath path;
+  const Json* envelope = &document;
+  if (const auto it = document.find("dsseEnvelope"); it != document.end()) {
+    path = {"dsseEnvelope"};
+    envelope = &*it;
+  }
+  if (!envelope->is_object() || !envelope->contains("payload")) return nullptr;
+  const std::string payload = TextOr(*envelope, "payload");
+  const auto text = DecodeBase64(payload);
+  if (!text || payload.empty()) {
+    throw Error(ErrorCode::kDockerfile,
+                "the payload of the envelope is not Base64")
+        .At(PlaceOf(source, path / "payload"));
+  }
+  return std::make_shared<SourceFile>(source->name() + " (payload)", *text);
+}
+
+}  // namespace
+
 ForeignPins Import(std::shared_ptr<const SourceFile> source,
                    std::string_view dockerfile, ForeignFormat* format) {
   const Json document = ParseJson(source, kMaxImportBytes, "file");
   PinCollector out(source);
+  if (const auto payload = PayloadOf(source, document)) {
+    *format = ForeignFormat::kProvenance;
+    PinCollector inner(payload);
+    inner.Skip("the signatures of the envelope: nothing here checks them");
+    if (ProvenanceReader(inner).Read(
+            ParseJson(payload, kMaxImportBytes, "payload"))) {
+      return inner.Take();
+    }
+    throw out.At({}, "the envelope holds no provenance");
+  }
   if (document.is_object() && document.contains("rules")) {
     *format = ForeignFormat::kSourcePolicy;
     CollectPolicy(SourcePolicy::Parse(source), out);

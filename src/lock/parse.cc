@@ -151,6 +151,7 @@ ImagePin ParseImage(const Source& source, Fields fields) {
                       *table, source,
                       fmt::format("{} on {}", pin.name.Familiar(), platform))));
   }
+  pin.added = fields.Flag("added");
   pin.unknown = fields.Rest();
   return pin;
 }
@@ -231,7 +232,7 @@ ExpectedOutput ParseOutput(Fields fields) {
   return output;
 }
 
-Settings ParseSettings(const Source& source, Fields fields) {
+Settings ParseSettings(Fields fields) {
   Settings settings;
   if (const auto number = fields.Integer("layer-format")) {
     if (*number < 1 || *number > 1'000'000) {
@@ -248,7 +249,6 @@ Settings ParseSettings(const Source& source, Fields fields) {
   SortUnique(settings.platforms);
   settings.contexts = fields.Map("contexts");
   settings.unknown = fields.Rest();
-  static_cast<void>(source);
   return settings;
 }
 
@@ -359,7 +359,7 @@ Lockfile Parse(Source source) {
   lock.source = source;
   lock.version = ParseVersion(top, source);
   if (const toml::table* table = top.Table("settings")) {
-    lock.settings = ParseSettings(source, Fields(*table, source, "[settings]"));
+    lock.settings = ParseSettings(Fields(*table, source, "[settings]"));
   }
   for (const toml::table* table : top.Tables("variant")) {
     lock.variants.push_back(

@@ -19,11 +19,6 @@ namespace {
 
 using dockerfile::Word;
 
-size_t OffsetOf(const SourceFile& file, const SourcePos& pos) {
-  const std::string_view line = file.Line(pos.line);
-  return static_cast<size_t>(line.data() - file.text().data()) + pos.column - 1;
-}
-
 Error Refuse(std::string_view name, std::string_view reason) {
   return Error(ErrorCode::kPolicy,
                fmt::format("{} cannot be pinned here: {}", name, reason));
@@ -60,14 +55,8 @@ class SpotFinder {
   }
 
  private:
-  std::string_view Raw(const SourceRange& range) const {
-    const SourceFile& source = *file_.source;
-    const size_t begin = OffsetOf(source, range.begin());
-    return std::string_view(source.text())
-        .substr(begin, OffsetOf(source, range.end()) - begin);
-  }
   PinSpot Spot(const SourceRange& range, size_t begin, size_t end) const {
-    const size_t at = OffsetOf(*file_.source, range.begin());
+    const size_t at = OffsetOf(*range.file(), range.begin());
     return {at + begin, at + end, range, ""};
   }
   Error InPieces(const SourceRange& range) const {
@@ -82,7 +71,7 @@ class SpotFinder {
   // nullopt: the name has no digest, or not there.
   std::optional<PinSpot> FindDigestIn(const SourceRange& range) const {
     if (digest_.empty()) return std::nullopt;
-    const std::string_view raw = Raw(range);
+    const std::string_view raw = TextAt(range);
     const size_t at = raw.find(digest_);
     if (at == std::string_view::npos) return std::nullopt;
     return Spot(range, at, at + digest_.size());
@@ -90,7 +79,7 @@ class SpotFinder {
 
   // Behind the word, inside its quotes.
   PinSpot EndOf(const SourceRange& range) const {
-    const std::string_view raw = Raw(range);
+    const std::string_view raw = TextAt(range);
     const auto is_quote = [](char c) { return c == '"' || c == '\''; };
     size_t end = raw.size();
     if (end > 0 && is_quote(raw.back())) {
@@ -137,7 +126,7 @@ class SpotFinder {
   }
 
   PinSpot InOwnDefault(const NamePart& part) const {
-    if (Raw(word_.range) != word_.text) {
+    if (TextAt(word_.range) != word_.text) {
       throw Refuse(name_, "the word goes over several lines");
     }
     if (!digest_.empty()) throw InPieces(word_.range);
@@ -254,6 +243,18 @@ class SpotFinder {
 };
 
 }  // namespace
+
+size_t OffsetOf(const SourceFile& file, const SourcePos& pos) {
+  const std::string_view line = file.Line(pos.line);
+  return static_cast<size_t>(line.data() - file.text().data()) + pos.column - 1;
+}
+
+std::string_view TextAt(const SourceRange& range) {
+  const SourceFile& file = *range.file();
+  const size_t begin = OffsetOf(file, range.begin());
+  return std::string_view(file.text())
+      .substr(begin, OffsetOf(file, range.end()) - begin);
+}
 
 PinSpot FindPinSpot(const dockerfile::Dockerfile& file,
                     const dockerfile::Word& word, const UsedName& used,

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 #include "imgbuild/dockerfile/ast.h"
 #include "imgbuild/lock/compare.h"
@@ -11,8 +12,12 @@
 
 namespace imgbuild::lock {
 
+// The byte of a place, and the bytes of a range as they stand in the file.
+size_t OffsetOf(const SourceFile& file, const SourcePos& pos);
+std::string_view TextAt(const SourceRange& range);
+
 struct PinSpot {
-  // Bytes of the file: `@sha256:…`, or nothing where it is to be put.
+  // Bytes of at.file(): `@sha256:…`, or nothing where it is to be put.
   size_t begin = 0;
   size_t end = 0;
   SourceRange at;   // the word or default that holds it

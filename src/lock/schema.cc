@@ -47,6 +47,7 @@ std::string JsonSchema() {
           "args": {"$ref": "#/$defs/strings"},
           "variants": {"type": "array", "items": {"type": "string"}},
           "previous": {"type": "array", "items": {"$ref": "#/$defs/digest"}},
+          "added": {"type": "boolean"},
           "platform": {
             "type": "object",
             "minProperties": 1,

@@ -119,6 +119,13 @@ std::optional<int64_t> Fields::Integer(std::string_view key) {
   return node->as_integer()->get();
 }
 
+bool Fields::Flag(std::string_view key) {
+  const toml::node* node = Node(key);
+  if (node == nullptr) return false;
+  if (!node->is_boolean()) throw WrongType(key, "true or false");
+  return node->as_boolean()->get();
+}
+
 std::vector<std::string> Fields::Strings(std::string_view key) {
   const toml::node* node = Node(key);
   std::vector<std::string> out;

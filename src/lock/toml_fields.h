@@ -44,10 +44,11 @@ class Fields {
   SourceRange RangeOfField(std::string_view key) const;
   const std::string& what() const { return what_; }
 
-  // Each marks its key as known. Absent: "" / nullopt / empty.
+  // Each marks its key as known. Absent: "" / nullopt / false / empty.
   const toml::node* Node(std::string_view key);
   std::string String(std::string_view key);
   std::optional<int64_t> Integer(std::string_view key);
+  bool Flag(std::string_view key);
   std::vector<std::string> Strings(std::string_view key);
   std::map<std::string, std::string> Map(std::string_view key);
   std::vector<oci::Digest> Digests(std::string_view key);

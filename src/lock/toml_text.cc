@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 
 namespace imgbuild::lock {
@@ -30,8 +31,18 @@ size_t SequenceLength(std::string_view text) {
 }  // namespace
 
 std::string QuoteToml(std::string_view text) {
+  const auto is_plain = [](char c) {
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+  };
   std::string out = "\"";
+  out.reserve(text.size() + 2);
   while (!text.empty()) {
+    // Nearly all of a lock: digests and names.
+    const size_t run = static_cast<size_t>(
+        std::ranges::find_if_not(text, is_plain) - text.begin());
+    out += text.substr(0, run);
+    text.remove_prefix(run);
+    if (text.empty()) break;
     const size_t length = SequenceLength(text);
     if (length == 0) {
       out += "\xef\xbf\xbd";

@@ -126,6 +126,7 @@ bool MatchesPattern(std::string_view pattern, const std::string& text) {
 void Put(Lockfile& lock, ImagePin pin) {
   PutPin(lock.images, std::move(pin), [](const ImagePin& old, ImagePin& now) {
     Remember(old.previous, old.digest, now.digest, now.previous);
+    now.added = now.added || old.added;
     for (auto& [platform, own] : now.platforms) {
       const auto it = old.platforms.find(platform);
       if (it != old.platforms.end()) own.unknown = it->second.unknown;
@@ -169,13 +170,17 @@ void Put(Lockfile& lock, ExpectedOutput output) {
 }
 
 std::vector<std::string> Prune(Lockfile& lock,
-                               const std::vector<UsedName>& used) {
+                               const std::vector<UsedName>& used,
+                               bool added_too) {
   std::set<std::pair<Kind, std::string>> names;
   for (const UsedName& name : used) names.emplace(name.kind, name.name);
   std::vector<std::string> removed;
   const auto sweep = [&](Kind kind, auto& pins) {
     std::erase_if(pins, [&](const auto& pin) {
       if (names.contains({kind, NameOf(pin)})) return false;
+      if constexpr (std::is_same_v<std::decay_t<decltype(pin)>, ImagePin>) {
+        if (pin.added && !added_too) return false;
+      }
       removed.push_back(NameOf(pin));
       return true;
     });

@@ -40,7 +40,9 @@ LimitResult Shrinker::Run(const Limit& limit) {
   result.bytes_before = usage.Total();
   result.bytes = result.bytes_before;
   if (result.bytes <= limit.max_bytes) return result;
-  result.freed = sweeper_.All(/*drop_cache=*/false).bytes;
+  result.freed =
+      sweeper_.All(/*drop_cache=*/false, {limit.keep.begin(), limit.keep.end()})
+          .bytes;
   result.bytes = MeasureUsage(layout_).Total();
   if (result.bytes > limit.max_bytes) {
     for (const Unit& unit : Units(limit)) {

@@ -121,9 +121,10 @@ class LocalStore : public Store {
         layout_.root_fd(), kLeaseFile, fs::FileLock::Mode::kShared));
   }
 
-  Swept Sweep(bool drop_cache) override {
+  Swept SweepExcept(bool drop_cache,
+                    const std::vector<oci::Digest>& keep) override {
     const auto lock = TryExclusive();
-    return lock ? MakeSweeper().All(drop_cache) : Swept();
+    return lock ? MakeSweeper().All(drop_cache, keep) : Swept();
   }
 
   Swept SweepOnly(const std::vector<oci::Digest>& candidates) override {

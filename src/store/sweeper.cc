@@ -33,10 +33,11 @@ bool IsAbandoned(int dirfd, const std::string& name, int flags) {
 
 }  // namespace
 
-Swept Sweeper::All(bool drop_cache) {
+Swept Sweeper::All(bool drop_cache, const std::vector<oci::Digest>& keep) {
   Swept swept;
   MountFiles(layout_).SweepStale();
   Marks marks = MarkRecords(drop_cache);
+  for (const oci::Digest& digest : keep) marks.insert(ToRaw(digest));
   MarkContainers(&marks);
   // Files before rows: on a full disk nothing can be written before something
   // is removed, and a row without its file is no more than a miss.

@@ -34,7 +34,7 @@ class Sweeper {
         clock_(clock) {}
 
   // Both REQUIRE the exclusive lease.
-  Swept All(bool drop_cache);
+  Swept All(bool drop_cache, const std::vector<oci::Digest>& keep);
   Swept Only(const std::vector<oci::Digest>& candidates);
 
  private:

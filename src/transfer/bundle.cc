@@ -16,14 +16,15 @@ namespace {
 
 // Reads `size` bytes, whatever there is.
 template <typename Read>
-void Ingest(store::Store& store, const oci::Digest& digest, uint64_t wanted,
-            uint64_t size, const CancelToken& cancel, Read read) {
+void Ingest(store::ContentStore& content, const oci::Digest& digest,
+            uint64_t wanted, uint64_t size, const CancelToken& cancel,
+            Read read) {
   if (size != wanted) {
     throw Error(ErrorCode::kRegistry,
                 fmt::format("{} has {} bytes in the bundle, it must have {}",
                             digest.ToString(), size, wanted));
   }
-  const auto ingest = store.content().Begin(digest, wanted);
+  const auto ingest = content.Begin(digest, wanted);
   std::vector<std::byte> buffer(256u << 10);
   while (const size_t n = read(std::span(buffer))) {
     cancel.Check();
@@ -41,36 +42,9 @@ size_t FromDirectory(store::Store& store, int directory,
         fs::TryOpenInRoot(directory, BlobFile(digest), O_RDONLY | O_NONBLOCK);
     if (!fd || !S_ISREG(fs::Fstat(fd.get()).st_mode)) continue;
     FdReader reader(fd.get(), digest.ToString());
-    Ingest(store, digest, size,
+    Ingest(store.content(), digest, size,
            static_cast<uint64_t>(fs::Fstat(fd.get()).st_size), cancel,
            [&](std::span<std::byte> buffer) { return reader.Read(buffer); });
-    ++found;
-  }
-  return found;
-}
-
-size_t FromTar(store::Store& store, int file, const std::string& path,
-               const std::map<oci::Digest, uint64_t>& wanted,
-               const CancelToken& cancel) {
-  std::map<std::string, oci::Digest> files;
-  for (const auto& [digest, size] : wanted) {
-    files.emplace(BlobFile(digest), digest);
-  }
-  FdReader input(file, path);
-  layer::TarReader tar(input);
-  size_t found = 0;
-  while (const auto entry = tar.Next()) {
-    cancel.Check();
-    std::string_view name = entry->path;
-    while (name.starts_with("./")) name.remove_prefix(2);
-    const auto match = files.find(std::string(name));
-    if (match == files.end() || entry->type != layer::EntryType::kFile) {
-      continue;
-    }
-    const oci::Digest digest = match->second;
-    files.erase(match);
-    Ingest(store, digest, wanted.at(digest), entry->size, cancel,
-           [&](std::span<std::byte> buffer) { return tar.Read(buffer); });
     ++found;
   }
   return found;
@@ -101,6 +75,32 @@ Archive BundleArchive(const std::vector<oci::Descriptor>& named,
   return archive;
 }
 
+size_t ImportTarBlobs(store::ContentStore& content, Reader& input,
+                      const std::map<oci::Digest, uint64_t>& wanted,
+                      const CancelToken& cancel) {
+  std::map<std::string, oci::Digest> files;
+  for (const auto& [digest, size] : wanted) {
+    files.emplace(BlobFile(digest), digest);
+  }
+  layer::TarReader tar(input);
+  size_t found = 0;
+  while (const auto entry = tar.Next()) {
+    cancel.Check();
+    std::string_view name = entry->path;
+    while (name.starts_with("./")) name.remove_prefix(2);
+    const auto match = files.find(std::string(name));
+    if (match == files.end() || entry->type != layer::EntryType::kFile) {
+      continue;
+    }
+    const oci::Digest digest = match->second;
+    files.erase(match);
+    Ingest(content, digest, wanted.at(digest), entry->size, cancel,
+           [&](std::span<std::byte> buffer) { return tar.Read(buffer); });
+    ++found;
+  }
+  return found;
+}
+
 size_t ImportBlobs(store::Store& store, const std::string& path,
                    const std::map<oci::Digest, uint64_t>& wanted,
                    const CancelToken& cancel) {
@@ -113,7 +113,10 @@ size_t ImportBlobs(store::Store& store, const std::string& path,
   const mode_t mode = fs::Fstat(fd.get()).st_mode;
   try {
     if (S_ISDIR(mode)) return FromDirectory(store, fd.get(), wanted, cancel);
-    if (S_ISREG(mode)) return FromTar(store, fd.get(), path, wanted, cancel);
+    if (S_ISREG(mode)) {
+      FdReader tar(fd.get(), path);
+      return ImportTarBlobs(store.content(), tar, wanted, cancel);
+    }
   } catch (Error& error) {
     throw error.While("while reading the bundle " + path);
   }

@@ -182,8 +182,8 @@ class Pin(harness.Case):
             "  |\n"
             f"2 | FROM {self.name}:2\n"
             f"  |      {'^' * len(self.name + ':2')}\n"
-            "  = hint: imgbuild lock -f Dockerfile adds it, imgbuild pin "
-            "--no-lock asks the registry\n")
+            f"  = hint: `imgbuild lock add -f Dockerfile {self.name}:2` adds "
+            "it, `imgbuild pin --no-lock` asks the registry\n")
         path.write_text(f"FROM {self.name}:1\n")
         self.pin("--no-lock")
         self.assertIn(self.base_digest, path.read_text())
@@ -219,6 +219,49 @@ class Pin(harness.Case):
                                    status=6).stdout)
         self.assertEqual([(row["what"], row["name"]) for row in rows],
                          [("not pinned", f"{self.name}:1")])
+
+    def test_exclude(self):
+        self.registry.put_manifest(
+            "base", "2", "application/vnd.oci.image.manifest.v1+json",
+            self.registry.blob_path(self.base_digest).read_bytes())
+        path = self.write_bytes("Dockerfile", "FROM BASE:1\nFROM BASE:2\n")
+        done = self.pin("--exclude", f"{self.name}:1")
+        self.assertIn("pinned 1 of 1 name in 1 file; 1 excluded\n",
+                      done.stdout)
+        self.assertEqual(
+            path.read_text(),
+            f"FROM {self.name}:1\nFROM {self.name}:2@{self.base_digest}\n")
+        self.pin("--check", "--exclude", "*:1")
+        self.pin("--check", status=6)
+        self.assertIn("1 excluded", self.pin(
+            "--exclude", "*:2", command="unpin").stdout)
+        self.assertIn("@sha256", path.read_text())
+        self.assertIn(f"did you mean {self.name}:1?",
+                      self.pin("--exclude", f"{self.name}:", status=2).stderr)
+
+    def test_a_filter(self):
+        text = f"ARG V=1\r\nFROM {self.name}:$V\r\n# no more"
+        done = self.pin("-f", "-", stdin=text.encode(), binary=True)
+        self.assertEqual(done.stdout.decode(),
+                         text.replace("V=1", f"V=1@{self.base_digest}"))
+        self.assertIn("<stdin>:2: ", done.stderr)
+        self.assertIn("pinned 1 of 1 name in 1 file\n", done.stderr)
+        back = self.pin("-f", "-", stdin=done.stdout, binary=True,
+                        command="unpin")
+        self.assertEqual(back.stdout.decode(), text)
+        # What is refused is left as it is, and the text comes all the same.
+        text = f"FROM {self.name}:no\n"
+        done = self.pin("-f", "-", stdin=text.encode(), status=4)
+        self.assertEqual(done.stdout, text)
+        self.assertIn(" --> <stdin>:1:6\n", done.stderr)
+        self.pin("-f", "-", "--check", stdin=text.encode(), status=6)
+        for words, said in (
+                (("-f", "-", "--dry-run"), "-f - writes no file"),
+                (("-f", "-", "--format=json"), "only --check does"),
+                (("-f", "-", "-f", "x"), "-f - goes with no other file")):
+            self.assertIn(said, self.pin(*words, status=2).stderr)
+        self.assertIn("standard input has none",
+                      self.imgbuild("lock", "-f", "-", status=2).stderr)
 
     def test_usage(self):
         for words, text in (

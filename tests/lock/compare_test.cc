@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "imgbuild/lock/update.h"
+
 namespace imgbuild::lock {
 namespace {
 
@@ -44,6 +46,20 @@ TEST(CompareTest, PinnedAndUnused) {
   EXPECT_EQ(other[0].message, "b:1 is not in the lock");
   EXPECT_EQ(other[1].state, State::kUnused);
   EXPECT_EQ(other[1].name, "docker.io/library/a:1");
+}
+
+TEST(CompareTest, WhatWasAddedByNameIsNeverUnused) {
+  Lockfile lock = LockOf("a:1");
+  lock.images[0].added = true;
+  EXPECT_TRUE(CompareOffline({}, lock).empty());
+  EXPECT_TRUE(Prune(lock, {}).empty());
+  // It stays so when a Dockerfile names it for a while.
+  ImagePin again = LockOf("a:1").images[0];
+  Put(lock, again);
+  EXPECT_TRUE(lock.images[0].added);
+  EXPECT_EQ(Prune(lock, {}, true),
+            std::vector<std::string>{"docker.io/library/a:1"});
+  EXPECT_TRUE(lock.images.empty());
 }
 
 TEST(CompareTest, PlatformNotCovered) {

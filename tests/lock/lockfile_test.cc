@@ -69,6 +69,7 @@ TEST(LockfileTest, ReadsEveryField) {
       oci::Reference::Parse("alpine:3.20@sha256:" + std::string(64, '0')));
   ASSERT_NE(alpine, nullptr);
   EXPECT_EQ(alpine->previous.size(), 2u);
+  EXPECT_TRUE(alpine->added);
   EXPECT_EQ(alpine->platforms.at("linux/arm64").created,
             "2024-05-22T18:18:13Z");
   EXPECT_EQ(alpine->platforms.at("linux/arm64").unknown.at("note"), "\"kept\"");
@@ -84,7 +85,7 @@ TEST(LockfileTest, ReadsEveryField) {
             "[policy]\n# Only what we mirror.\n"
             "registries = [\"docker.io\", \"example.com\"]\n"
             "[policy.network]\nrun = \"none\"\n");
-  EXPECT_EQ(lock.policy_range.begin().line, 88u);
+  EXPECT_EQ(lock.policy_range.begin().line, 89u);
 }
 
 TEST(LockfileTest, PolicyInOtherFormsIsKept) {

@@ -57,8 +57,13 @@ Outcome Do(const std::string& text, PinMode mode,
            const DigestOf& digest_of = HashOfName) {
   const dockerfile::Dockerfile file = Parse(text);
   Outcome out;
-  out.plan = PlanPins(file, cli::UsedImages(file, Options()), mode, digest_of);
-  out.text = ApplyEdits(text, out.plan.edits);
+  out.plan =
+      PlanPins(file, cli::PinnableNames(file, Options()), mode, digest_of);
+  std::vector<TextEdit> edits;
+  for (const PinChange& change : out.plan.changes) {
+    edits.push_back(change.edit);
+  }
+  out.text = ApplyEdits(text, std::move(edits));
   return out;
 }
 
@@ -80,8 +85,8 @@ std::string Shape(const std::string& text) {
 // Every name that was pinned, and no other, has its digest now.
 void CheckNames(const std::string& text, const Outcome& pinned,
                 const std::string& name) {
-  const auto before = cli::UsedImages(Parse(text), Options());
-  const auto after = cli::UsedImages(Parse(pinned.text), Options());
+  const auto before = cli::PinnableNames(Parse(text), Options());
+  const auto after = cli::PinnableNames(Parse(pinned.text), Options());
   ASSERT_EQ(before.size(), after.size()) << name;
   size_t got = 0;
   for (size_t i = 0; i < before.size(); ++i) {
@@ -136,7 +141,7 @@ TEST(PinTest, PropertiesHoldForTheParsersCases) {
     for (const stdfs::path& path : Dockerfiles(folder)) {
       const std::string text = *ReadText(path);
       try {
-        cli::UsedImages(Parse(text), Options());
+        cli::PinnableNames(Parse(text), Options());
       } catch (const Error&) {
         continue;  // an invalid one
       }
@@ -163,6 +168,37 @@ TEST(PinTest, UpdateAsksForTheRememberedTag) {
   EXPECT_EQ(updated.plan.changes[0].before, "sha256:" + std::string(64, 'a'));
   EXPECT_TRUE(updated.plan.changes[1].no_tag);
   EXPECT_EQ(updated.plan.changes[2].before, "");
+}
+
+// The edit is of the file in which the word or the ARG stands.
+TEST(PinTest, IncludedFiles) {
+  const auto source = std::make_shared<SourceFile>(
+      "Dockerfile",
+      "# imgbuild: extensions=1\nINCLUDE args\nFROM alpine:$V\nINCLUDE more\n");
+  dockerfile::ParseOptions options;
+  options.include = [](const SourceFile&, const std::string& name) {
+    return std::make_shared<SourceFile>(
+        name, name == "args" ? "# three\n# lines\nARG V=3.20\n"
+                             : "COPY --from=busybox:1 / /\n");
+  };
+  const dockerfile::Dockerfile file = dockerfile::Parse(source, options);
+  const PinPlan plan = PlanPins(file, cli::PinnableNames(file, Options()),
+                                PinMode::kPin, HashOfName);
+  EXPECT_EQ(Report(plan), "");
+  ASSERT_EQ(plan.changes.size(), 2u);
+  const PinChange& arg = plan.changes[0];
+  EXPECT_EQ(arg.range.ToString(), "Dockerfile:3:6");
+  EXPECT_EQ(arg.at.ToString(), "args:3:7");
+  EXPECT_EQ(ApplyEdits(arg.at.file()->text(), {arg.edit}),
+            "# three\n# lines\nARG V=3.20@" +
+                HashOfName(oci::Reference::Parse("alpine:3.20"))->ToString() +
+                "\n");
+  const PinChange& from = plan.changes[1];
+  EXPECT_EQ(from.at.ToString(), "more:1:13");
+  EXPECT_EQ(ApplyEdits(from.at.file()->text(), {from.edit}),
+            "COPY --from=busybox:1@" +
+                HashOfName(oci::Reference::Parse("busybox:1"))->ToString() +
+                " / /\n");
 }
 
 TEST(PinTest, UnpinAsksNobody) {

@@ -112,6 +112,15 @@ TEST_F(SweepTest, ImagesKeepWhatTheyNeedAndTheRestGoes) {
   EXPECT_FALSE(store().snapshots().Has(loose_layer));
 }
 
+TEST_F(SweepTest, WhatIsToBeKeptStays) {
+  const oci::Digest kept = store().content().Put("kept");
+  const oci::Digest loose = store().content().Put("loose");
+  EXPECT_EQ(store().SweepExcept(true, {kept}).blobs,
+            std::vector<oci::Digest>{loose});
+  EXPECT_TRUE(store().content().Has(kept));
+  EXPECT_EQ(store().Sweep(true).blobs, std::vector<oci::Digest>{kept});
+}
+
 TEST_F(SweepTest, ARemovedImageGoesAndWhatItSharedStays) {
   const ImageRecord a = AddImage("a");
   const ImageRecord b = AddImage("b");

@@ -223,7 +223,8 @@ class MemoryStore : public Store {
   std::unique_ptr<Lease> Hold() override {
     return std::make_unique<CountedLease>(holders_);
   }
-  Swept Sweep(bool drop_cache) override {
+  Swept SweepExcept(bool drop_cache,
+                    const std::vector<oci::Digest>& keep) override {
     if (holders_.use_count() > 1) return {};
     if (drop_cache) cache_.records.clear();
     std::set<oci::Digest> candidates;
@@ -233,6 +234,7 @@ class MemoryStore : public Store {
     for (const oci::DiffId& id : snapshots_.List()) {
       candidates.insert(id.digest());
     }
+    for (const oci::Digest& digest : keep) candidates.erase(digest);
     return SweepOnly({candidates.begin(), candidates.end()});
   }
   Swept SweepOnly(const std::vector<oci::Digest>& candidates) override {

@@ -31,6 +31,8 @@ struct LockOptions {
   std::map<std::string, std::string> choose;
   // Only entries that match these are written; empty is all.
   std::vector<std::string> only;
+  // Images to lock though no Dockerfile names them: for what runs them.
+  std::vector<oci::Reference> add;
   // False: a digest in the Dockerfile that differs from the lock's is no error
   // here, because somebody else tells it (CompareOffline).
   bool refuse_conflicts = true;

@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "imgbuild/dockerfile/ast.h"
 #include "imgbuild/lock/compare.h"
 #include "imgbuild/lock/lockfile.h"
 #include "imgbuild/plan/external_names.h"
+#include "imgbuild/plan/planner.h"
 #include "imgbuild/plan/resolver.h"
 
 namespace imgbuild::build {
@@ -73,6 +75,20 @@ class LockedResolver : public plan::ImageResolver {
   std::vector<std::string> warnings_;
   std::set<std::string> warned_;
 };
+
+// What --locked refuses about one word.
+struct LockRefusal {
+  SourceRange range;
+  std::string message;
+  std::string hint;
+};
+
+// Everything that a build under `lock` (kLocked or kFrozen) is refused for, in
+// the order of evaluation, each word once; empty when it cannot be told.
+// Arguments as for LockedResolver; nothing else than what it asks is asked.
+std::vector<LockRefusal> LockRefusals(const dockerfile::Dockerfile& file,
+                                      const plan::PlanOptions& options,
+                                      LockedResolver& resolver);
 
 // How many of the distinct names that a build needs (no frontends) are pinned,
 // by the lock or by a digest of their own.

@@ -40,7 +40,8 @@ enum class ForeignFormat {
   kDockerLock,    // docker-lock.json
   kSourcePolicy,  // BuildKit's
   kProvenance,    // SLSA v0.2 or v1: in-toto statement, predicate, or the
-                  // file of `docker buildx build --metadata-file`
+                  // file of `docker buildx build --metadata-file`, or any
+                  // of these in a DSSE envelope
 };
 std::string_view ToString(ForeignFormat format);
 

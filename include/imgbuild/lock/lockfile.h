@@ -69,6 +69,9 @@ struct ImagePin {
   std::map<std::string, PlatformPin> platforms;
   SourceRange range;  // of the digest's value in the lock; not written
   UnknownFields unknown;
+  // Asked for by its name (`lock add`), for what runs or pulls it: it is never
+  // unused, whatever the Dockerfile has.
+  bool added = false;
 };
 
 // [[url]]: ADD http(s)://…; keyed by the URL as evaluated, without user info.

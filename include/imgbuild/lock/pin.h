@@ -23,6 +23,12 @@
 // platform, no other default, no `ARG V` in a stage). Then another value of
 // the ARG, given by --build-arg, brings no digest of the default's image.
 // Anything else is refused with the reason and the place.
+//
+//   # syntax=docker/dockerfile:1  at the end of the value
+//   ONBUILD COPY --from=, …       as without ONBUILD, where the word can be no
+//                                 stage of the build that runs the trigger
+//
+// A word may stand in an included file: its edit is of that file.
 #ifndef IMGBUILD_LOCK_PIN_H_
 #define IMGBUILD_LOCK_PIN_H_
 
@@ -49,15 +55,15 @@ struct PinChange {
   std::string name;    // as it is evaluated: "alpine:3.20"
   std::string before;  // the digest it had, "" for none
   std::string after;   // the digest it gets, "" for none
-  std::string site;    // "FROM", "COPY --from", "RUN --mount"
+  std::string site;    // "FROM", "COPY --from", "# syntax", …
   SourceRange range;   // of the word that names it
   SourceRange at;      // of the word that is edited: an ARG's default, or range
   std::string arg;     // the ARG, "" for the word itself
   bool no_tag = false;  // the name has no tag: latest is meant
+  TextEdit edit;        // of at.file()
 };
 
 struct PinPlan {
-  std::vector<TextEdit> edits;
   std::vector<PinChange> changes;  // in the order of the file
   std::vector<PinChange> kept;     // right already (kPin: pinned at all)
   // Error(kPolicy) each, with place and hint: left as they are.
@@ -69,14 +75,26 @@ struct PinPlan {
 using DigestOf =
     std::function<std::optional<oci::Digest>(const oci::Reference& name)>;
 
-// `used`: the names of `file` evaluated for the defaults; those that are no
-// image or stand in no word of the file (a base's trigger) are passed over.
+// `used`: the names of `file` evaluated for the defaults; those that are
+// neither image nor frontend or stand in no word of the file (a base's trigger)
+// are passed over.
 // kUnpin never asks for digests. For every text t without digests:
 //   unpin(pin(t)) = t, pin(pin(t)) = pin(t),
 //   Parse(pin(t)) differs from Parse(t) in the edited words only.
 PinPlan PlanPins(const dockerfile::Dockerfile& file,
                  const std::vector<UsedName>& used, PinMode mode,
                  const DigestOf& digest_of);
+
+// The words of a trigger that can only name images: not a stage of the build
+// that runs it, and no variable. Their places are those in the Dockerfile;
+// words of a trigger over several lines that cannot be found there are left
+// out. `site`: "ONBUILD COPY --from", "ONBUILD RUN --mount".
+struct TriggerName {
+  dockerfile::Word word;
+  std::string site;
+};
+std::vector<TriggerName> TriggerNames(const dockerfile::OnBuild& trigger,
+                                      char escape);
 
 }  // namespace imgbuild::lock
 

@@ -23,9 +23,11 @@ void Put(Lockfile& lock, Variant variant);
 // By target, platform and variant.
 void Put(Lockfile& lock, ExpectedOutput output);
 
-// Removes the entries that nothing in `used` names. The names removed.
+// Removes the entries that nothing in `used` names, but not those that were
+// added by name, unless `added_too`. The names removed.
 std::vector<std::string> Prune(Lockfile& lock,
-                               const std::vector<UsedName>& used);
+                               const std::vector<UsedName>& used,
+                               bool added_too = false);
 
 // Whether a name as people type it means the entry `name`: the whole name, in
 // full or familiar; an image's repository (every tag of it); or a pattern with

@@ -96,7 +96,10 @@ class Store {
   // done when a lease is held elsewhere. REQUIRES: no own lease.
   // With `drop_cache` the cache records and what is kept of unfinished
   // downloads go too. Also removes what dead processes left in tmp/.
-  virtual Swept Sweep(bool drop_cache) = 0;
+  Swept Sweep(bool drop_cache) { return SweepExcept(drop_cache, {}); }
+  // And leaves these blobs, though nothing here needs them.
+  virtual Swept SweepExcept(bool drop_cache,
+                            const std::vector<oci::Digest>& keep) = 0;
   // The same for these blobs and DiffIds alone, without looking at the rest of
   // the store: after an image has been removed.
   virtual Swept SweepOnly(const std::vector<oci::Digest>& candidates) = 0;

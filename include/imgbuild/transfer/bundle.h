@@ -13,6 +13,7 @@
 #include "imgbuild/store/store.h"
 #include "imgbuild/transfer/archive.h"
 #include "imgbuild/util/cancel.h"
+#include "imgbuild/util/io.h"
 
 namespace imgbuild::transfer {
 
@@ -33,6 +34,12 @@ oci::Descriptor NamedBlob(std::string_view media_type, const oci::Digest& blob,
 size_t ImportBlobs(store::Store& store, const std::string& path,
                    const std::map<oci::Digest, uint64_t>& wanted,
                    const CancelToken& cancel);
+
+// The same of a tar that is read from somewhere. The first file of a name
+// counts.
+size_t ImportTarBlobs(store::ContentStore& content, Reader& tar,
+                      const std::map<oci::Digest, uint64_t>& wanted,
+                      const CancelToken& cancel);
 
 }  // namespace imgbuild::transfer
 
