@@ -63,10 +63,10 @@ class Difference {
     std::set<Key> before;
     std::set<Key> now;
     for (const auto& member : earlier_.blob.members()) {
-      before.emplace(member.tar_sha256, member.entries);
+      before.emplace(member.identity, member.entries);
     }
     for (const auto& member : index_.members) {
-      now.emplace(member.tar_sha256, member.entries);
+      now.emplace(member.identity, member.entries);
     }
     for (const Key& key : now) {
       if (before.contains(key)) continue;
@@ -89,8 +89,8 @@ class Difference {
   // Nothing may go, nor may a directory appear where a file was: overlayfs
   // would hide what the layers below have there.
   bool MayBeCovered(const layer::MemberEntry& before) const {
-    const layer::Entry* const now = tree_.Find(before.path);
-    return now != nullptr && before.type != layer::EntryType::kHardLink &&
+    const auto now = tree_.Find(before.path);
+    return now && before.type != layer::EntryType::kHardLink &&
            (before.type == layer::EntryType::kDirectory ||
             now->type != layer::EntryType::kDirectory);
   }
@@ -100,13 +100,13 @@ class Difference {
     const auto files = snapshots_.View({*base_});
     Paths paths;
     for (const std::string& path : candidates) {
-      const layer::Entry* const entry = tree_.Find(path);
-      if (entry == nullptr) return std::nullopt;
+      const auto entry = tree_.Find(path);
+      if (!entry) return std::nullopt;
       if (IsSame(*entry, *files)) continue;
       for (std::string at = path; !at.empty() && paths.insert(at).second;) {
         at = fs::ParentPath(at);
         // A directory that the tar only implies looks different on each stack.
-        if (!at.empty() && tree_.Find(at) == nullptr) return std::nullopt;
+        if (!at.empty() && !tree_.Find(at)) return std::nullopt;
       }
     }
     if (paths.size() > tree_.size() / kMaxShare) return std::nullopt;

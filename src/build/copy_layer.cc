@@ -28,20 +28,11 @@ std::optional<Earlier> FindEarlier(Step& step) {
                                         std::move(*index), std::move(*blob))};
 }
 
-}  // namespace
-
-std::optional<store::StoredLayer> WriteCopyLayer(Step& step,
-                                                 const CopyTree& tree) {
+store::StoredLayer Write(Step& step, const CopyTree& tree,
+                         const std::optional<Earlier>& earlier) {
   BuildEnvironment& env = step.env();
   const CancelToken& cancel = step.state().cancel;
-  const auto fill = [&](layer::LayerWriter& writer) {
-    tree.Write(writer, env.pool, cancel);
-  };
-  if (tree.empty() || step.state().request.slow_path) {
-    return step.WriteLayer(fill);
-  }
   store::Snapshotter& snapshots = env.store.snapshots();
-  const std::optional<Earlier> earlier = FindEarlier(step);
   // Where there is no directory to begin with, this one is filled on the way.
   std::optional<FilesFromTar> files;
   if (step.files_wanted() &&
@@ -53,7 +44,9 @@ std::optional<store::StoredLayer> WriteCopyLayer(Step& step,
   if (earlier) options.previous = earlier->blob;
   if (files) options.tar = &*files;
   layer::MemberIndex index;
-  const auto made = step.WriteLayer(fill, options, &index);
+  const auto made = step.WriteLayer(
+      [&](layer::LayerWriter& writer) { tree.Write(writer, env.pool, cancel); },
+      options, &index);
   if (index.members.size() >= kMinMembers) {
     env.store.content().SetNote(made->blob.digest,
                                 index.Encode(oci::Compression::kGzip));
@@ -64,7 +57,24 @@ std::optional<store::StoredLayer> WriteCopyLayer(Step& step,
     MakeFiles(snapshots, tree, made->diff_id, index,
               {earlier->layer.diff_id, *earlier->blob}, env.pool, cancel);
   }
-  return made;
+  return *made;
+}
+
+}  // namespace
+
+std::optional<store::StoredLayer> WriteCopyLayer(Step& step,
+                                                 const CopyTree& tree) {
+  if (tree.empty() || step.state().request.slow_path) {
+    return step.WriteLayer([&](layer::LayerWriter& writer) {
+      tree.Write(writer, step.env().pool, step.state().cancel);
+    });
+  }
+  try {
+    return Write(step, tree, FindEarlier(step));
+  } catch (const layer::TakenDamaged&) {
+    // Whoever verifies the store will hear of it; this build needs it not.
+    return Write(step, tree, std::nullopt);
+  }
 }
 
 }  // namespace imgbuild::build

@@ -24,6 +24,9 @@ std::string JoinPath(const std::string& dir, const std::string& name) {
 }
 
 class CopyRunner {
+ private:
+  class Contents;
+
  public:
   CopyRunner(Step& step, const plan::CopyOp& op)
       : step_(step),
@@ -40,10 +43,9 @@ class CopyRunner {
     if (!op_.patterns.empty()) {
       source_ = step_.Source(op_.source);
       std::optional<Selection> taken = step_.TakeSelection();
-      const Selection selection =
-          taken ? std::move(*taken) : Select(*source_, op_);
-      CheckDestination(selection);
-      for (const Selected& match : selection.matches) CopyMatch(match);
+      selection_ = taken ? std::move(*taken) : Select(*source_, op_);
+      CheckDestination(selection_);
+      for (const Selected& match : selection_.matches) CopyMatch(match);
     }
     for (const plan::CopyOp::Inline& file : op_.inlines) CopyInline(file);
     return WriteCopyLayer(step_, tree_);
@@ -70,7 +72,7 @@ class CopyRunner {
     if (tree_.TypeAt(path) == FileType::kDirectory) return;
     bool only_directories = true;
     for (const Selected& match : selection.matches) {
-      only_directories = only_directories && match.directory;
+      only_directories = only_directories && match.directory();
     }
     if (only_directories && op_.inlines.empty()) return;
     Error error(ErrorCode::kStep,
@@ -143,17 +145,11 @@ class CopyRunner {
       CopyWithParents(match);
       return;
     }
-    if (match.directory) {
-      const std::string top = DestinationDirectory();
-      const size_t skip = match.path.empty() ? 0 : match.path.size() + 1;
-      for (size_t i = 1; i < match.items.size(); ++i) {  // contents only
-        const ContextSource::Item& item = match.items[i];
-        CopyItem(item, JoinPath(top, item.path.substr(skip)),
-                 match.MayHaveXattrs(i));
-      }
+    if (match.directory()) {
+      CopyDirectory(match, DestinationDirectory());
       return;
     }
-    const ContextSource::Item& item = match.items.front();
+    const ContextSource::Item item{match.path, match.info};
     if (op_.unpack_archives && item.info.type == FileType::kRegular &&
         IsArchive(*source_, item.path)) {
       AddArchive(*source_, item.path);
@@ -161,6 +157,10 @@ class CopyRunner {
     }
     CopyItem(item, FileDestination(fs::BaseName(match.name)));
   }
+
+  // Contents only. Those of the context are not listed: they may be many, and
+  // asking for them again costs nothing.
+  void CopyDirectory(const Selected& match, const std::string& top);
 
   // A repository is copied like a directory, a URL like a file that only its
   // owner may read; a URL is unpacked only when --unpack says so.
@@ -233,10 +233,10 @@ class CopyRunner {
       if (info) CopyItem({in_source, *info}, JoinPath(parent, relative));
     }
     const std::string top = JoinPath(parent, kept);
-    for (const ContextSource::Item& item : match.items) {
+    selection_.Visit(*source_, match, [&](const auto& item, bool xattrs) {
       const std::string rest = item.path.substr(match.path.size());
-      CopyItem(item, fs::CleanRelative(top + "/" + rest));
-    }
+      CopyItem(item, fs::CleanRelative(top + "/" + rest), xattrs);
+    });
   }
 
   void ApplyFlags(layer::Entry& entry, bool chmod_too) const {
@@ -255,9 +255,8 @@ class CopyRunner {
     }
   }
 
-  void CopyItem(const ContextSource::Item& item, std::string path,
-                bool may_have_xattrs = true) {
-    if (item.info.type == FileType::kSocket) return;
+  CopyContents::Leaf LeafOf(const ContextSource::Item& item, std::string path,
+                            bool may_have_xattrs, uint64_t match) const {
     layer::Entry entry = ToEntry(item.info, std::move(path));
     ApplyFlags(entry, true);
     if (item.info.type == FileType::kSymlink) {
@@ -265,19 +264,35 @@ class CopyRunner {
     } else if (may_have_xattrs) {
       entry.xattrs = source_->Xattrs(item.path);
     }
-    if (item.info.type == FileType::kDirectory) {
-      tree_.PutDirectory(std::move(entry), true);
-      return;
-    }
-    std::optional<InodeKey> inode;
-    if (item.info.nlink > 1) inode = Inode(item.info);
     FileBytes from{source_, item.path, std::nullopt};
     // Files of stages do not change; layers that share them by hard links move
     // their times.
     if (op_.source.kind == plan::FileSource::Kind::kContext) {
       from.ctime = item.info.ctime_s * 1'000'000'000 + item.info.ctime_ns;
+      if (entry.size > 0) {
+        if (auto known = source_->KnownDigest(item.info)) {
+          from.digest = std::move(known->digest);
+        }
+      }
     }
-    tree_.PutLeaf(std::move(entry), std::move(from), inode);
+    // Names of one file are links of one another within one source.
+    std::optional<InodeKey> inode;
+    if (item.info.nlink > 1 && item.info.type != FileType::kDirectory) {
+      inode = {item.info.device, item.info.inode, match};
+    }
+    return {std::move(entry), std::move(from), inode};
+  }
+
+  void CopyItem(const ContextSource::Item& item, std::string path,
+                bool may_have_xattrs = true) {
+    if (item.info.type == FileType::kSocket) return;
+    CopyContents::Leaf leaf =
+        LeafOf(item, std::move(path), may_have_xattrs, match_);
+    if (item.info.type == FileType::kDirectory) {
+      tree_.PutDirectory(std::move(leaf.entry), true);
+    } else {
+      tree_.PutLeaf(std::move(leaf.entry), std::move(leaf.from), leaf.inode);
+    }
   }
 
   std::shared_ptr<UnpackedArchive> Unpack(const FileTree& source,
@@ -334,8 +349,74 @@ class CopyRunner {
   std::optional<Chmod> chmod_;
   uint64_t match_ = 0;  // counts the sources
   std::shared_ptr<const ContextSource> source_;
+  Selection selection_;
   std::vector<std::shared_ptr<UnpackedArchive>> unpacked_;
 };
+
+// What one match has below a place of the layer. Nothing is excluded, so that
+// a path alone tells whether it is there.
+class CopyRunner::Contents : public CopyContents {
+ public:
+  Contents(const CopyRunner& runner, const Selected& match,
+           const std::string& top, uint64_t number)
+      : runner_(runner),
+        match_(match),
+        prefix_(top.empty() ? "" : top + "/"),
+        skip_(match.path.empty() ? 0 : match.path.size() + 1),
+        number_(number) {}
+
+  void Visit(const Visitor& visit) const override {
+    std::string path = prefix_;
+    runner_.selection_.Visit(
+        *runner_.source_, match_,
+        [&](const ContextSource::Item& item, bool may_have_xattrs) {
+          if (item.path == match_.path) return;
+          path.resize(prefix_.size());
+          path.append(item.path, skip_);
+          visit(path, item, may_have_xattrs);
+        });
+  }
+  Leaf Make(const std::string& path, const ContextSource::Item& item,
+            bool may_have_xattrs) const override {
+    return runner_.LeafOf(item, path, may_have_xattrs, number_);
+  }
+  std::optional<FileInfo> Find(const std::string& path) const override {
+    if (path.size() <= prefix_.size()) return std::nullopt;
+    auto info = runner_.source_->Lstat(InSource(path));
+    if (info && info->type == FileType::kSocket) return std::nullopt;
+    return info;
+  }
+  std::optional<Leaf> MakeAt(const std::string& path) const override {
+    const auto info = Find(path);
+    if (!info) return std::nullopt;
+    return Make(path, {InSource(path), *info}, true);
+  }
+
+ private:
+  std::string InSource(const std::string& path) const {
+    return JoinPath(match_.path, path.substr(prefix_.size()));
+  }
+
+  const CopyRunner& runner_;
+  const Selected& match_;
+  const std::string prefix_;
+  const size_t skip_;
+  const uint64_t number_;
+};
+
+void CopyRunner::CopyDirectory(const Selected& match, const std::string& top) {
+  if (op_.source.kind == plan::FileSource::Kind::kContext &&
+      !selection_.exclude) {
+    tree_.PutContents(top,
+                      std::make_unique<Contents>(*this, match, top, match_));
+    return;
+  }
+  const size_t skip = match.path.empty() ? 0 : match.path.size() + 1;
+  selection_.Visit(*source_, match, [&](const auto& item, bool xattrs) {
+    if (item.path == match.path) return;
+    CopyItem(item, JoinPath(top, item.path.substr(skip)), xattrs);
+  });
+}
 
 }  // namespace
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/fs.h"
 #include "imgbuild/util/strings.h"
@@ -66,6 +68,21 @@ layer::Entry ToEntry(const FileInfo& info, std::string path) {
 std::optional<FileType> CopyTree::TypeAt(const std::string& path) const {
   const auto it = planned_.find(path);
   if (it != planned_.end()) return ToFileType(it->second.entry.type);
+  if (contents_.Covers(path)) {
+    if (const auto info = contents_.source->Find(path)) return info->type;
+  }
+  return TypeBelow(path);
+}
+
+// Many files of one directory are asked for one after the other: where that is
+// not below they are not looked for.
+std::optional<FileType> CopyTree::TypeBelow(const std::string& path) const {
+  const std::string parent = fs::ParentPath(path);
+  if (parent != parent_below_) {
+    parent_below_ = parent;
+    has_parent_below_ = parent.empty() || below_->Lstat(parent).has_value();
+  }
+  if (!has_parent_below_) return std::nullopt;
   const auto info = below_->Lstat(path);
   if (!info) return std::nullopt;
   return info->type;
@@ -125,16 +142,28 @@ void CopyTree::DropBelow(const std::string& path) {
   last_parent_.clear();
 }
 
+std::optional<FileType> CopyTree::CheckDirectory(const std::string& path,
+                                                 ReplaceFile replace) const {
+  const auto type = TypeAt(path);
+  if (type && *type != FileType::kDirectory && replace == ReplaceFile::kNo) {
+    throw Error(ErrorCode::kStep,
+                fmt::format("cannot copy to non-directory: /{}", path));
+  }
+  return type;
+}
+
+void CopyTree::CheckLeaf(const std::string& path) const {
+  if (TypeAt(path) == FileType::kDirectory) {
+    throw Error(ErrorCode::kStep,
+                fmt::format("cannot replace to directory /{} with file", path));
+  }
+}
+
 void CopyTree::PutDirectory(layer::Entry entry, bool overwrite,
                             ReplaceFile replace) {
   if (entry.path.empty()) return;  // the root is nobody's to change
-  const auto type = TypeAt(entry.path);
-  if (type && *type != FileType::kDirectory && replace == ReplaceFile::kNo) {
-    throw Error(ErrorCode::kStep, fmt::format("cannot copy to non-directory: "
-                                              "/{}",
-                                              entry.path));
-  }
-  if (type && !overwrite) return;
+  if (CheckDirectory(entry.path, replace) && !overwrite) return;
+  Settle(entry.path);
   KeepParents(entry.path);
   Plan({std::move(entry), {}, std::nullopt, std::nullopt});
 }
@@ -142,27 +171,67 @@ void CopyTree::PutDirectory(layer::Entry entry, bool overwrite,
 void CopyTree::PutLeaf(layer::Entry entry, FileBytes from,
                        std::optional<InodeKey> inode,
                        ReplaceDirectory replace) {
-  if (TypeAt(entry.path) == FileType::kDirectory) {
-    if (replace == ReplaceDirectory::kNo) {
-      throw Error(
-          ErrorCode::kStep,
-          fmt::format("cannot replace to directory /{} with file", entry.path));
-    }
-    DropBelow(entry.path);
-  }
+  if (replace == ReplaceDirectory::kNo) CheckLeaf(entry.path);
+  const bool directory = TypeAt(entry.path) == FileType::kDirectory;
+  Settle(entry.path);
+  if (directory) DropBelow(entry.path);
   KeepParents(entry.path);
   Plan({std::move(entry), std::move(from), std::nullopt, inode});
 }
 
 void CopyTree::PutText(layer::Entry entry, std::string text) {
-  if (TypeAt(entry.path) == FileType::kDirectory) {
-    throw Error(
-        ErrorCode::kStep,
-        fmt::format("cannot replace to directory /{} with file", entry.path));
-  }
+  CheckLeaf(entry.path);
+  Settle(entry.path);
   entry.size = text.size();
   KeepParents(entry.path);
   Plan({std::move(entry), {}, std::move(text), std::nullopt});
+}
+
+void CopyTree::PutContents(const std::string& top,
+                           std::unique_ptr<const CopyContents> contents) {
+  PlanContents();
+  Contents added;
+  added.source = std::move(contents);
+  added.prefix = top.empty() ? "" : top + "/";
+  std::set<InodeKey> inodes;
+  std::string first;
+  added.source->Visit([&](const std::string& path,
+                          const context::ContextSource::Item& item, bool) {
+    if (added.count++ == 0) first = path;
+    if (item.info.type == FileType::kDirectory) {
+      CheckDirectory(path, ReplaceFile::kNo);
+      return;
+    }
+    CheckLeaf(path);
+    added.has_links =
+        added.has_links ||
+        (item.info.nlink > 1 &&
+         !inodes.insert({item.info.device, item.info.inode}).second);
+  });
+  if (added.count == 0) return;
+  const auto next = planned_.lower_bound(added.prefix);
+  const bool meets =
+      next != planned_.end() && next->first.starts_with(added.prefix);
+  KeepParents(first);
+  contents_ = std::move(added);
+  if (meets) PlanContents();
+}
+
+void CopyTree::Settle(const std::string& path) {
+  if (!contents_.source) return;
+  const bool meets = contents_.Covers(path) || contents_.prefix == path + "/" ||
+                     contents_.prefix.starts_with(path + "/");
+  if (meets) PlanContents();
+}
+
+void CopyTree::PlanContents() {
+  if (!contents_.source) return;
+  const Contents contents = std::exchange(contents_, {});
+  contents.source->Visit([&](const std::string& path,
+                             const context::ContextSource::Item& item,
+                             bool may_have_xattrs) {
+    Plan(Clamped(contents.source->Make(path, item, may_have_xattrs)));
+  });
 }
 
 }  // namespace imgbuild::build

@@ -6,6 +6,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,8 +15,10 @@
 #include <utility>
 #include <vector>
 
+#include "imgbuild/context/context.h"
 #include "imgbuild/layer/entry.h"
 #include "imgbuild/layer/layer_writer.h"
+#include "imgbuild/oci/digest.h"
 #include "imgbuild/util/cancel.h"
 #include "imgbuild/util/file_tree.h"
 #include "imgbuild/util/thread_pool.h"
@@ -42,6 +45,35 @@ struct FileBytes {
   // When its inode changed last, in nanoseconds, where another change would
   // mean that the bytes are not those that the cache key was made of.
   std::optional<int64_t> ctime;
+  // What they are, where that is known without reading them.
+  std::optional<oci::Digest> digest = std::nullopt;
+};
+
+// What a directory of the context puts below one place of the layer. Listed
+// nowhere: whoever needs it visits it, so that its files cost no memory.
+class CopyContents {
+ public:
+  struct Leaf {
+    layer::Entry entry;
+    FileBytes from;
+    std::optional<InodeKey> inode;
+  };
+
+  virtual ~CopyContents() = default;
+  // Calls visit(path in the layer, the file in the source, whether it may have
+  // xattrs) in bytewise order, directories before what is in them; always the
+  // same.
+  using Visitor = std::function<void(const std::string& path,
+                                     const context::ContextSource::Item& item,
+                                     bool may_have_xattrs)>;
+  virtual void Visit(const Visitor& visit) const = 0;
+  // What the layer gets for one of those; directories are leaves too.
+  virtual Leaf Make(const std::string& path,
+                    const context::ContextSource::Item& item,
+                    bool may_have_xattrs) const = 0;
+  // The one at `path`; nullopt when there is none.
+  virtual std::optional<FileInfo> Find(const std::string& path) const = 0;
+  virtual std::optional<Leaf> MakeAt(const std::string& path) const = 0;
 };
 
 // An archive that is unpacked puts its own in place of what is there; a copy
@@ -73,17 +105,22 @@ class CopyTree {
                ReplaceDirectory replace = ReplaceDirectory::kNo);
   // A file with these bytes.
   void PutText(layer::Entry entry, std::string text);
+  // Everything that `contents` has below the directory `top`, as PutDirectory()
+  // and PutLeaf() would put it.
+  void PutContents(const std::string& top,
+                   std::unique_ptr<const CopyContents> contents);
 
   // Adds everything, in order, or those of `paths` that there are. Small files
   // are read ahead on the pool. Error(kHost) when a file is not what it was
-  // when it was put here.
+  // when it was put here. Members of which the writer has an earlier one, by
+  // the digests of their files, are taken over without reading a file.
   void Write(layer::LayerWriter& writer, ThreadPool& pool,
              const CancelToken& cancel,
              const std::set<std::string>* paths = nullptr) const;
-  size_t size() const { return planned_.size(); }
-  bool empty() const { return planned_.empty(); }
+  size_t size() const { return planned_.size() + contents_.count; }
+  bool empty() const { return size() == 0; }
   // What the layer has at `path`.
-  const layer::Entry* Find(const std::string& path) const;
+  std::optional<layer::Entry> Find(const std::string& path) const;
   // Whether some of the files are links of one another.
   bool HasLinks() const;
   // Whether a file of the layer has the bytes that `fd` has, which is as long.
@@ -97,7 +134,26 @@ class CopyTree {
     std::optional<std::string> text;
     std::optional<InodeKey> inode;
   };
-  class Batches;
+  class Stream;
+  // PutContents() of the last one, as long as nothing else is put there.
+  struct Contents {
+    std::unique_ptr<const CopyContents> source;  // null: none
+    std::string prefix;                          // "dir/"; "" for the root
+    size_t count = 0;
+    bool has_links = false;
+    bool Covers(const std::string& path) const {
+      return source != nullptr && path.starts_with(prefix);
+    }
+  };
+  std::optional<FileType> TypeBelow(const std::string& path) const;
+  std::optional<FileType> CheckDirectory(const std::string& path,
+                                         ReplaceFile replace) const;
+  void CheckLeaf(const std::string& path) const;
+  // Before something is put at `path`: the contents are planned one by one
+  // when the two meet.
+  void Settle(const std::string& path);
+  void PlanContents();
+  Planned Clamped(CopyContents::Leaf leaf) const;
   // Directories above `path` that exist below get an entry of their own.
   void KeepParents(const std::string& path);
   void Plan(Planned planned);
@@ -107,6 +163,10 @@ class CopyTree {
   std::shared_ptr<const FileTree> below_;
   const int64_t epoch_;
   std::map<std::string, Planned> planned_;
+  Contents contents_;
+  // Whether the directory that was asked for last exists below.
+  mutable std::string parent_below_;
+  mutable bool has_parent_below_ = true;
   std::string last_parent_;  // whose parents are known to be planned
 };
 

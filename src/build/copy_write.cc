@@ -4,10 +4,14 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
+#include <utility>
 
+#include "imgbuild/layer/member_recipe.h"
 #include "imgbuild/util/ahead.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/fs.h"
@@ -23,6 +27,8 @@ constexpr uint64_t kSmallFile = 256u << 10;
 // What one job reads: enough to be worth a job, little enough for memory.
 constexpr uint64_t kBatchBytes = 512u << 10;
 constexpr size_t kBatchFiles = 128;
+// Directories and links count too.
+constexpr size_t kMaxWaiting = 4096;
 
 Error Changed(const FileBytes& from) {
   return Error(ErrorCode::kHost,
@@ -80,36 +86,41 @@ class SpanReader : public Reader {
 
 }  // namespace
 
-// The small files among `todo`, read ahead in their order.
-class CopyTree::Batches {
+// From what is planned, pushed in the order of the layer, to the writer. The
+// small files among it are read ahead on the pool; little of it waits here at
+// any time.
+class CopyTree::Stream {
  public:
-  Batches(const std::vector<const Planned*>& todo, ThreadPool& pool)
-      : todo_(todo), limit_(2 * size_t{pool.size()} + 1), ahead_(pool) {
-    Fill();
-  }
+  Stream(layer::LayerWriter& writer, ThreadPool& pool,
+         const CancelToken& cancel)
+      : writer_(writer),
+        cancel_(cancel),
+        recipes_(writer.wants_recipes()),
+        limit_(2 * size_t{pool.size()} + 1),
+        ahead_(pool) {}
 
-  static bool Takes(const Planned& planned) {
-    return planned.from.tree != nullptr &&
-           planned.entry.type == layer::EntryType::kFile &&
-           planned.entry.size <= kSmallFile;
-  }
-
-  // Of the next file that Takes() it.
-  Bytes Next(uint64_t size) {
-    if (left_ == 0) {
-      GiveBack(std::move(current_.room));
-      current_ = ahead_.Pop();
-      left_ = current_.files;
-      offset_ = 0;
-      Fill();
-    }
-    const Bytes bytes(current_.room.get() + offset_, size);
-    offset_ += size;
-    --left_;
-    return bytes;
+  // `planned` must stay until Finish().
+  void Push(const Planned& planned) { Group(&planned, {}); }
+  void Push(Planned&& planned) { Group(nullptr, std::move(planned)); }
+  void Finish() {
+    // The last member holds the end of the archive too.
+    group_known_ = false;
+    EndGroup();
+    while (!queue_.empty()) WriteFront();
   }
 
  private:
+  struct Waiting {
+    Planned own;
+    const Planned* other = nullptr;
+    std::string link_target;  // of another name of a file before it
+    // Of the member that it begins; with `taken` it stands for that many
+    // entries, itself the last, which are taken over from the earlier layer.
+    std::string recipe;
+    size_t taken = 0;
+    const Planned& planned() const { return other ? *other : own; }
+  };
+
   // Used again and again: a fresh one would be cleared and paged in.
   using Room = std::unique_ptr<std::byte[]>;
   static constexpr size_t kRoomBytes = kBatchBytes + kSmallFile;
@@ -118,6 +129,135 @@ class CopyTree::Batches {
     Room room;
     size_t files = 0;
   };
+
+  static bool Takes(const Waiting& waiting) {
+    const Planned& planned = waiting.planned();
+    return waiting.taken == 0 && waiting.link_target.empty() &&
+           planned.from.tree != nullptr &&
+           planned.entry.type == layer::EntryType::kFile &&
+           planned.entry.size <= kSmallFile;
+  }
+
+  // Entries are put together until their member is complete: only then is it
+  // known whether an earlier layer has it.
+  void Group(const Planned* other, Planned&& own) {
+    cancel_.Check();
+    Waiting waiting;
+    waiting.own = std::move(own);
+    waiting.other = other;
+    const Planned& planned = waiting.planned();
+    if (planned.inode) {
+      // The first name of a group, in the order of the layer, is the file.
+      const auto [it, added] =
+          first_.try_emplace(*planned.inode, planned.entry.path);
+      if (!added) waiting.link_target = it->second;
+    }
+    if (!recipes_) {
+      Enqueue(std::move(waiting));
+      return;
+    }
+    const bool link = !waiting.link_target.empty();
+    if (recipe_.Begins(link ? LinkOf(waiting) : planned.entry)) EndGroup();
+    std::optional<oci::Digest> digest;
+    if (!link && planned.entry.size > 0) {
+      digest = planned.text ? oci::Digest::OfBytes(*planned.text)
+                            : planned.from.digest;
+      group_known_ = group_known_ && digest.has_value();
+    }
+    group_known_ = group_known_ && recipe_.whole();
+    recipe_.Add(digest ? &*digest : nullptr);
+    group_.push_back(std::move(waiting));
+  }
+
+  void EndGroup() {
+    std::string recipe = recipes_ ? recipe_.Finish() : "";
+    if (!group_.empty() && group_known_) {
+      if (writer_.HasMember(recipe)) {
+        group_.back().taken = group_.size();
+        group_.back().recipe = std::move(recipe);
+        group_.erase(group_.begin(), group_.end() - 1);
+      } else {
+        group_.front().recipe = std::move(recipe);
+      }
+    }
+    for (Waiting& waiting : group_) Enqueue(std::move(waiting));
+    group_.clear();
+    group_known_ = true;
+  }
+
+  static layer::Entry LinkOf(const Waiting& waiting) {
+    layer::Entry link = waiting.planned().entry;
+    link.type = layer::EntryType::kHardLink;
+    link.link_target = waiting.link_target;
+    link.size = 0;
+    link.xattrs.clear();
+    return link;
+  }
+
+  void Enqueue(Waiting waiting) {
+    queue_.push_back(std::move(waiting));
+    if (Takes(queue_.back())) {
+      const Planned& file = queue_.back().planned();
+      filling_.push_back(&file);
+      filling_bytes_ += file.entry.size;
+      if (filling_.size() == kBatchFiles || filling_bytes_ >= kBatchBytes) {
+        Launch();
+      }
+    }
+    while (ahead_.waiting() > limit_ || queue_.size() > kMaxWaiting) {
+      WriteFront();
+    }
+  }
+
+  void Launch() {
+    ahead_.Push([this, files = std::exchange(filling_, {})] {
+      return Batch{ReadAll(files), files.size()};
+    });
+    filling_bytes_ = 0;
+  }
+
+  void WriteFront() {
+    const Waiting& front = queue_.front();
+    const Planned& planned = front.planned();
+    if (front.taken > 0) {
+      writer_.TakeMember(front.recipe, front.taken, planned.entry.path);
+      queue_.pop_front();
+      return;
+    }
+    if (!front.recipe.empty()) writer_.NameMember(front.recipe);
+    if (!front.link_target.empty()) {
+      writer_.Add(LinkOf(front), nullptr);
+    } else if (Takes(front)) {
+      SpanReader reader(Next(planned.entry.size));
+      writer_.Add(planned.entry, &reader);
+    } else if (planned.text) {
+      SpanReader reader(AsBytes(*planned.text));
+      writer_.Add(planned.entry, &reader);
+    } else if (planned.entry.type == layer::EntryType::kFile) {
+      const SourceFile file(planned.from, planned.entry.size);
+      FdReader reader(file.fd(), planned.from.path);
+      writer_.Add(planned.entry, &reader);
+      file.Check();
+    } else {
+      writer_.Add(planned.entry, nullptr);
+    }
+    queue_.pop_front();
+  }
+
+  // Of the next file that Takes() it.
+  Bytes Next(uint64_t size) {
+    if (left_ == 0) {
+      GiveBack(std::move(current_.room));
+      if (ahead_.waiting() == 0) Launch();
+      current_ = ahead_.Pop();
+      left_ = current_.files;
+      offset_ = 0;
+    }
+    const Bytes bytes(current_.room.get() + offset_, size);
+    offset_ += size;
+    --left_;
+    return bytes;
+  }
 
   Room TakeRoom() {
     const std::lock_guard lock(mutex_);
@@ -134,24 +274,6 @@ class CopyTree::Batches {
     rooms_.push_back(std::move(room));
   }
 
-  void Fill() {
-    while (ahead_.waiting() < limit_ && next_ < todo_.size()) {
-      std::vector<const Planned*> files;
-      uint64_t bytes = 0;
-      for (; next_ < todo_.size() && files.size() < kBatchFiles &&
-             bytes < kBatchBytes;
-           ++next_) {
-        if (!Takes(*todo_[next_])) continue;
-        files.push_back(todo_[next_]);
-        bytes += files.back()->entry.size;
-      }
-      if (files.empty()) return;
-      ahead_.Push([this, files = std::move(files)] {
-        return Batch{ReadAll(files), files.size()};
-      });
-    }
-  }
-
   Room ReadAll(const std::vector<const Planned*>& files) {
     Room out = TakeRoom();
     std::span<std::byte> room(out.get(), kRoomBytes);
@@ -166,9 +288,20 @@ class CopyTree::Batches {
     return out;
   }
 
-  const std::vector<const Planned*>& todo_;
+  layer::LayerWriter& writer_;
+  const CancelToken& cancel_;
+  const bool recipes_;
   const size_t limit_;
-  size_t next_ = 0;
+  layer::MemberRecipe recipe_;
+  std::vector<Waiting> group_;
+  // Whether it is a whole member, and what all of its files are.
+  bool group_known_ = true;
+  std::map<InodeKey, std::string> first_;
+  std::deque<Waiting> queue_;
+  // The batch that is being put together.
+  std::vector<const Planned*> filling_;
+  uint64_t filling_bytes_ = 0;
+  // The one that is being written.
   Batch current_;
   size_t offset_ = 0;
   size_t left_ = 0;
@@ -180,69 +313,57 @@ class CopyTree::Batches {
 void CopyTree::Write(layer::LayerWriter& writer, ThreadPool& pool,
                      const CancelToken& cancel,
                      const std::set<std::string>* paths) const {
-  // The first name of a group, in the order of the layer, is the file.
-  std::map<InodeKey, const std::string*> first;
-  std::vector<const Planned*> todo;
-  todo.reserve(paths != nullptr ? paths->size() : planned_.size());
-  for (const auto& [path, planned] : planned_) {
-    if (paths != nullptr && !paths->contains(path)) continue;
-    todo.push_back(&planned);
+  const auto wanted = [paths](const std::string& path) {
+    return paths == nullptr || paths->contains(path);
+  };
+  Stream stream(writer, pool, cancel);
+  auto next = planned_.begin();
+  const auto push_planned = [&] {
+    if (wanted(next->first)) stream.Push(next->second);
+    ++next;
+  };
+  if (contents_.source) {
+    contents_.source->Visit([&](const std::string& path,
+                                const context::ContextSource::Item& item,
+                                bool may_have_xattrs) {
+      while (next != planned_.end() && next->first < path) push_planned();
+      if (!wanted(path)) return;
+      stream.Push(Clamped(contents_.source->Make(path, item, may_have_xattrs)));
+    });
   }
-  // Links bring no bytes, so they must not be read ahead.
-  std::vector<const Planned*> files;
-  std::vector<const std::string*> targets(todo.size(), nullptr);
-  files.reserve(todo.size());
-  for (size_t i = 0; i < todo.size(); ++i) {
-    if (todo[i]->inode) {
-      const std::string* const path = &todo[i]->entry.path;
-      const auto [it, added] = first.try_emplace(*todo[i]->inode, path);
-      if (!added) targets[i] = it->second;
-    }
-    if (targets[i] == nullptr) files.push_back(todo[i]);
-  }
-  Batches batches(files, pool);
-  for (size_t i = 0; i < todo.size(); ++i) {
-    cancel.Check();
-    const Planned& planned = *todo[i];
-    if (targets[i] != nullptr) {
-      layer::Entry link = planned.entry;
-      link.type = layer::EntryType::kHardLink;
-      link.link_target = *targets[i];
-      link.size = 0;
-      link.xattrs.clear();
-      writer.Add(link, nullptr);
-    } else if (Batches::Takes(planned)) {
-      SpanReader reader(batches.Next(planned.entry.size));
-      writer.Add(planned.entry, &reader);
-    } else if (planned.text) {
-      SpanReader reader(AsBytes(*planned.text));
-      writer.Add(planned.entry, &reader);
-    } else if (planned.entry.type == layer::EntryType::kFile) {
-      const SourceFile file(planned.from, planned.entry.size);
-      FdReader reader(file.fd(), planned.from.path);
-      writer.Add(planned.entry, &reader);
-      file.Check();
-    } else {
-      writer.Add(planned.entry, nullptr);
-    }
-  }
+  while (next != planned_.end()) push_planned();
+  stream.Finish();
 }
 
-const layer::Entry* CopyTree::Find(const std::string& path) const {
+CopyTree::Planned CopyTree::Clamped(CopyContents::Leaf leaf) const {
+  leaf.entry.mtime_s = std::min(leaf.entry.mtime_s, epoch_);
+  return {std::move(leaf.entry), std::move(leaf.from), std::nullopt,
+          leaf.inode};
+}
+
+std::optional<layer::Entry> CopyTree::Find(const std::string& path) const {
   const auto it = planned_.find(path);
-  return it == planned_.end() ? nullptr : &it->second.entry;
+  if (it != planned_.end()) return it->second.entry;
+  if (!contents_.Covers(path)) return std::nullopt;
+  auto leaf = contents_.source->MakeAt(path);
+  if (!leaf) return std::nullopt;
+  return Clamped(std::move(*leaf)).entry;
 }
 
 bool CopyTree::HasLinks() const {
   std::set<InodeKey> seen;
-  return std::ranges::any_of(planned_, [&](const auto& item) {
-    const Planned& planned = item.second;
-    return planned.inode && !seen.insert(*planned.inode).second;
-  });
+  return contents_.has_links ||
+         std::ranges::any_of(planned_, [&](const auto& item) {
+           const Planned& planned = item.second;
+           return planned.inode && !seen.insert(*planned.inode).second;
+         });
 }
 
 bool CopyTree::HasBytes(const std::string& path, int fd) const {
-  const Planned& planned = planned_.at(path);
+  const auto it = planned_.find(path);
+  const Planned planned = it != planned_.end()
+                              ? it->second
+                              : Clamped(*contents_.source->MakeAt(path));
   std::optional<SourceFile> file;
   std::unique_ptr<Reader> ours;
   if (planned.text) {

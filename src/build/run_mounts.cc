@@ -79,14 +79,14 @@ RunMounts::Materialized RunMounts::Materialize(const plan::FileSource& from,
   const Selected& match = selection.matches.at(0);
   // A file keeps its name below the directory, a tree gives its contents.
   const size_t slash = match.path.rfind('/');
-  const std::string strip = match.directory ? match.path
+  const std::string strip = match.directory() ? match.path
                             : slash == std::string::npos
                                 ? ""
                                 : match.path.substr(0, slash);
-  WriteItems(source, match.items, strip, INT64_MAX, dir.fd(), step_.env().pool,
-             step_.state().cancel);
-  if (match.directory) {
-    const FileInfo& info = match.items.front().info;
+  WriteItems(source, source->Walk(match.path, nullptr), strip, INT64_MAX,
+             dir.fd(), step_.env().pool, step_.state().cancel);
+  if (match.directory()) {
+    const FileInfo& info = match.info;
     if (::fchmod(dir.fd(), info.mode) != 0 ||
         ::fchown(dir.fd(), info.uid, info.gid) != 0) {
       throw ErrnoError("chmod", dir.path(), errno);

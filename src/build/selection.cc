@@ -43,17 +43,17 @@ Error Missing(const ContextSource& source, const std::string& path,
 
 void AddMatch(const ContextSource& source, const std::string& name,
               const std::string& keyword, const SourceRange& range,
-              const context::PatternList* exclude, bool if_exists,
-              Selection& out) {
+              bool if_exists, Selection& out) {
   Selected selected;
   selected.name = name;
   selected.path = ResolveInTree(source, name, true);
-  selected.items = source.Walk(selected.path, exclude);
-  if (selected.items.empty()) {
-    if (if_exists || source.Lstat(selected.path)) return;  // or all excluded
+  const auto info = source.Lstat(selected.path);
+  if (!info) {
+    if (if_exists) return;
     throw Missing(source, name, keyword, range);
   }
-  selected.directory = selected.items.front().info.type == FileType::kDirectory;
+  if (info->type == FileType::kSocket) return;
+  selected.info = *info;
   out.matches.push_back(std::move(selected));
 }
 
@@ -63,19 +63,108 @@ void Field(oci::Hasher& hasher, std::string_view text) {
   hasher.Update(text);
 }
 
+// Digests what is selected, in the order of the visits. Items wait until there
+// are enough to read their contents on all threads.
+class SelectionDigester {
+ public:
+  SelectionDigester(const ContextSource& source, Selection& selection)
+      : source_(source), selection_(selection) {}
+
+  oci::Digest Run() {
+    for (Selected& match : selection_.matches) {
+      match.has_xattrs.clear();
+      selection_.Visit(source_, match,
+                       [&](const ContextSource::Item& item, bool) {
+                         waiting_.push_back({&match, item});
+                         if (waiting_.size() == kWindow) HashWaiting();
+                       });
+    }
+    HashWaiting();
+    return hasher_.Finish();
+  }
+
+ private:
+  static constexpr size_t kWindow = 2048;
+
+  struct Waiting {
+    Selected* match;
+    ContextSource::Item item;
+  };
+
+  void HashWaiting() {
+    std::vector<const ContextSource::Item*> files;
+    for (const Waiting& waiting : waiting_) {
+      if (waiting.item.info.type == FileType::kRegular) {
+        files.push_back(&waiting.item);
+      }
+    }
+    const std::vector<ContextSource::FileDigest> digests =
+        source_.DigestFiles(files);
+    size_t next = 0;
+    for (const Waiting& waiting : waiting_) {
+      const bool regular = waiting.item.info.type == FileType::kRegular;
+      Hash(*waiting.match, waiting.item, regular ? &digests[next++] : nullptr);
+    }
+    waiting_.clear();
+  }
+
+  void Hash(Selected& match, const ContextSource::Item& item,
+            const ContextSource::FileDigest* digest) {
+    if (match.has_xattrs.empty()) Field(hasher_, match.name);
+    match.has_xattrs.push_back(digest == nullptr || digest->has_xattrs);
+    const FileInfo& info = item.info;
+    // Relative to the match: where the tree lies in the source is no part of
+    // what is copied.
+    Field(hasher_, std::string_view(item.path).substr(match.path.size()));
+    const uint32_t numbers[] = {static_cast<uint32_t>(info.type),
+                                info.type == FileType::kSymlink ? 0 : info.mode,
+                                info.uid,
+                                info.gid,
+                                info.rdev_major,
+                                info.rdev_minor};
+    hasher_.Update({reinterpret_cast<const char*>(numbers), sizeof(numbers)});
+    if (digest != nullptr) {
+      Field(hasher_, digest->digest.hex());
+      if (!digest->has_xattrs) return;
+    } else if (info.type == FileType::kSymlink) {
+      Field(hasher_, source_.ReadLink(item.path));
+      return;
+    }
+    for (const auto& [key, value] : source_.Xattrs(item.path)) {
+      Field(hasher_, key);
+      Field(hasher_, value);
+    }
+  }
+
+  const ContextSource& source_;
+  Selection& selection_;
+  oci::Hasher hasher_;
+  std::vector<Waiting> waiting_;
+};
+
 }  // namespace
+
+void Selection::Visit(const ContextSource& source, const Selected& match,
+                      const Visitor& visit) const {
+  size_t next = 0;
+  source.Visit(match.path, exclude ? &*exclude : nullptr,
+               [&](const ContextSource::Item& item) {
+                 const bool may_have_xattrs =
+                     next >= match.has_xattrs.size() || match.has_xattrs[next];
+                 ++next;
+                 visit(item, may_have_xattrs);
+               });
+}
 
 Selection Select(const ContextSource& source, const plan::CopyOp& op) {
   const char* keyword = op.is_add ? "ADD" : "COPY";
-  std::optional<context::PatternList> exclude;
-  if (!op.excludes.empty()) {
-    exclude = context::PatternList::FromPatterns(op.excludes);
-  }
   Selection out;
+  if (!op.excludes.empty()) {
+    out.exclude = context::PatternList::FromPatterns(op.excludes);
+  }
   for (const plan::CopyOp::Pattern& pattern : op.patterns) {
     for (const std::string& name : context::ExpandGlob(source, pattern.text)) {
-      AddMatch(source, name, keyword, pattern.range,
-               exclude ? &*exclude : nullptr, op.if_exists, out);
+      AddMatch(source, name, keyword, pattern.range, op.if_exists, out);
     }
   }
   return out;
@@ -84,55 +173,12 @@ Selection Select(const ContextSource& source, const plan::CopyOp& op) {
 Selection SelectPath(const ContextSource& source, const std::string& path,
                      const SourceRange& range) {
   Selection out;
-  AddMatch(source, fs::CleanRelative(path), "RUN --mount", range, nullptr,
-           false, out);
+  AddMatch(source, fs::CleanRelative(path), "RUN --mount", range, false, out);
   return out;
 }
 
 std::string DigestSelection(const ContextSource& source, Selection& selection) {
-  std::vector<const ContextSource::Item*> files;
-  for (const Selected& match : selection.matches) {
-    for (const ContextSource::Item& item : match.items) {
-      if (item.info.type == FileType::kRegular) files.push_back(&item);
-    }
-  }
-  const std::vector<ContextSource::FileDigest> digests =
-      source.DigestFiles(files);
-  oci::Hasher hasher;
-  size_t next = 0;
-  for (Selected& match : selection.matches) {
-    Field(hasher, match.name);
-    match.has_xattrs.assign(match.items.size(), true);
-    for (size_t i = 0; i < match.items.size(); ++i) {
-      const ContextSource::Item& item = match.items[i];
-      const FileInfo& info = item.info;
-      // Relative to the match: where the tree lies in the source is no part
-      // of what is copied.
-      Field(hasher, std::string_view(item.path).substr(match.path.size()));
-      const uint32_t numbers[] = {
-          static_cast<uint32_t>(info.type),
-          info.type == FileType::kSymlink ? 0 : info.mode,
-          info.uid,
-          info.gid,
-          info.rdev_major,
-          info.rdev_minor};
-      hasher.Update({reinterpret_cast<const char*>(numbers), sizeof(numbers)});
-      if (info.type == FileType::kRegular) {
-        const ContextSource::FileDigest& digest = digests[next++];
-        Field(hasher, digest.digest.hex());
-        match.has_xattrs[i] = digest.has_xattrs;
-        if (!digest.has_xattrs) continue;
-      } else if (info.type == FileType::kSymlink) {
-        Field(hasher, source.ReadLink(item.path));
-        continue;
-      }
-      for (const auto& [key, value] : source.Xattrs(item.path)) {
-        Field(hasher, key);
-        Field(hasher, value);
-      }
-    }
-  }
-  return hasher.Finish().ToString();
+  return SelectionDigester(source, selection).Run().ToString();
 }
 
 }  // namespace imgbuild::build

@@ -4,30 +4,38 @@
 #ifndef IMGBUILD_BUILD_SELECTION_H_
 #define IMGBUILD_BUILD_SELECTION_H_
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "imgbuild/context/context.h"
+#include "imgbuild/context/ignore.h"
 #include "imgbuild/plan/build_graph.h"
 
 namespace imgbuild::build {
 
-// One path that a source pattern stands for.
+// One path that a source pattern stands for. What lies below is visited when
+// it is needed: a list of a million files would not be small.
 struct Selected {
   std::string name;  // as matched: what the copy is called
   std::string path;  // links resolved: where it is read from
-  bool directory = false;
-  // Below `path`, itself first, in bytewise order.
-  std::vector<context::ContextSource::Item> items;
-  // Of each item, once the selection was digested: false saves asking.
+  FileInfo info;     // of the path
+  bool directory() const { return info.type == FileType::kDirectory; }
+  // Of each item, in the order of the visit, once the selection was digested:
+  // false saves asking.
   std::vector<bool> has_xattrs;
-  bool MayHaveXattrs(size_t i) const {
-    return has_xattrs.empty() || has_xattrs[i];
-  }
 };
 
 struct Selection {
   std::vector<Selected> matches;
+  std::optional<context::PatternList> exclude;
+
+  // Visits what is selected of one match, itself first, in bytewise order.
+  using Visitor = std::function<void(const context::ContextSource::Item& item,
+                                     bool may_have_xattrs)>;
+  void Visit(const context::ContextSource& source, const Selected& match,
+             const Visitor& visit) const;
 };
 
 // Throws Error(kStep) at the pattern: no such file, with the ignore rule that

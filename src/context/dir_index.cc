@@ -188,7 +188,7 @@ class DirIndex::Walk {
   Walk(DirIndex* index, const PatternList* exclude, size_t skip)
       : index_(*index), exclude_(exclude), skip_(skip) {}
 
-  size_t Run(DirNode* start, ThreadPool& pool) {
+  void Run(DirNode* start, ThreadPool& pool) {
     waiting_.push_back({start, exclude_ ? exclude_->Root() : nullptr});
     // Alone, until there is enough for company.
     while (!waiting_.empty() && waiting_.size() < kWorthHelp) {
@@ -197,7 +197,6 @@ class DirIndex::Walk {
       Process(task, &waiting_);
     }
     if (!waiting_.empty()) RunTogether(pool, [this] { Work(); });
-    return count_;
   }
 
  private:
@@ -237,7 +236,6 @@ class DirIndex::Walk {
   void Process(const Task& task, std::vector<Task>* found) {
     index_.cancel_.Check();
     index_.Load(task.node);
-    count_ += task.node->entries().size();
     for (const DirNode::Entry& entry : task.node->entries()) {
       DirNode* const child = task.node->Child(entry);
       if (child == nullptr) continue;
@@ -261,7 +259,6 @@ class DirIndex::Walk {
   std::vector<Task> waiting_;
   unsigned busy_ = 0;
   bool stopped_ = false;
-  std::atomic<size_t> count_ = 0;
 };
 
 DirIndex::DirIndex(UniqueFd root, std::string name, PatternList ignore,
@@ -336,9 +333,9 @@ void DirIndex::Load(DirNode* node) {
   node->loaded_.store(true, std::memory_order_release);
 }
 
-size_t DirIndex::LoadAll(DirNode* node, const PatternList* exclude, size_t skip,
-                         ThreadPool& pool) {
-  return Walk(this, exclude, skip).Run(node, pool);
+void DirIndex::LoadAll(DirNode* node, const PatternList* exclude, size_t skip,
+                       ThreadPool& pool) {
+  Walk(this, exclude, skip).Run(node, pool);
 }
 
 bool DirIndex::Shows(DirNode* node) {

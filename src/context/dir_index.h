@@ -96,9 +96,8 @@ class DirIndex {
   void Load(DirNode* node);
   // Reads all below `node`, on all threads. Directories that `exclude` (whose
   // paths begin behind the first `skip` bytes) leaves out are not read.
-  // Returns how many entries there are.
-  size_t LoadAll(DirNode* node, const PatternList* exclude, size_t skip,
-                 ThreadPool& pool);
+  void LoadAll(DirNode* node, const PatternList* exclude, size_t skip,
+               ThreadPool& pool);
   // Whether a directory is part of the tree: not ignored, or something below
   // is not.
   bool Shows(DirNode* node);

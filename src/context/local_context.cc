@@ -55,12 +55,12 @@ class FileOpener {
   UniqueFd directory_fd_;
 };
 
-// Lists what a walk found.
-class Collector {
+// Tells what a walk found.
+class Teller {
  public:
-  Collector(DirIndex* index, const PatternList* exclude, size_t skip,
-            std::vector<Item>* items)
-      : index_(*index), exclude_(exclude), skip_(skip), items_(*items) {}
+  Teller(DirIndex* index, const PatternList* exclude, size_t skip,
+         const ContextSource::Visitor& visit)
+      : index_(*index), exclude_(exclude), skip_(skip), visit_(visit) {}
 
   using State = std::shared_ptr<const PatternList::DirState>;
 
@@ -90,16 +90,17 @@ class Collector {
     if (S_ISSOCK(entry.mode)) return false;
     DirNode* const child = directory.Child(entry);
     if (child != nullptr && !index_.Shows(child)) return false;
-    std::string path = PathOf(directory, entry);
+    SetPath(directory, entry, &item_.path);
     if (exclude_ != nullptr) {
-      auto decision = Exclude(*state, path, child != nullptr);
+      auto decision = Exclude(*state, item_.path, child != nullptr);
       if (decision.excluded &&
           !(decision.descend && AnyBelow(*child, decision.state))) {
         return false;
       }
       *below = std::move(decision.state);
     }
-    items_.push_back({std::move(path), index_.InfoOf(entry)});
+    item_.info = index_.InfoOf(entry);
+    visit_(item_);
     return child != nullptr;
   }
 
@@ -109,8 +110,9 @@ class Collector {
       DirNode* const child = directory.Child(entry);
       if (S_ISSOCK(entry.mode)) continue;
       if (child != nullptr && !index_.Shows(child)) continue;
-      const auto decision =
-          Exclude(*state, PathOf(directory, entry), child != nullptr);
+      std::string path;
+      SetPath(directory, entry, &path);
+      const auto decision = Exclude(*state, path, child != nullptr);
       if (!decision.excluded) return true;
       if (decision.descend && AnyBelow(*child, decision.state)) return true;
     }
@@ -124,21 +126,18 @@ class Collector {
                           is_directory);
   }
 
-  static std::string PathOf(const DirNode& directory,
-                            const DirNode::Entry& entry) {
-    const std::string_view name = directory.Name(entry);
-    std::string path;
-    path.reserve(directory.path().size() + 1 + name.size());
-    path = directory.path();
-    if (!path.empty()) path += '/';
-    path += name;
-    return path;
+  static void SetPath(const DirNode& directory, const DirNode::Entry& entry,
+                      std::string* path) {
+    *path = directory.path();
+    if (!path->empty()) *path += '/';
+    *path += directory.Name(entry);
   }
 
   DirIndex& index_;
   const PatternList* const exclude_;
   const size_t skip_;
-  std::vector<Item>& items_;
+  const ContextSource::Visitor& visit_;
+  Item item_;  // one for all of them
 };
 
 class LocalContext : public ContextSource {
@@ -162,23 +161,19 @@ class LocalContext : public ContextSource {
 
   std::string Describe() const override { return name_; }
 
-  std::vector<Item> Walk(const std::string& path,
-                         const PatternList* exclude) const override {
+  void Visit(const std::string& path, const PatternList* exclude,
+             const Visitor& visit) const override {
     if (exclude != nullptr && exclude->empty()) exclude = nullptr;
-    std::vector<Item> items;
     const std::optional<DirIndex::Place> place = index_.Find(path);
-    if (!place || (place->entry && S_ISSOCK(place->entry->mode))) return items;
+    if (!place || (place->entry && S_ISSOCK(place->entry->mode))) return;
     const size_t skip = path.empty() ? 0 : path.size() + 1;
     if (place->node != nullptr) {
-      // Room for all but what ignored directories hide; no room twice.
-      items.reserve(index_.LoadAll(place->node, exclude, skip, pool_) + 1);
+      index_.LoadAll(place->node, exclude, skip, pool_);
     }
-    items.push_back({path, InfoAt(*place)});
-    if (place->node != nullptr) {
-      Collector(&index_, exclude, skip, &items)
-          .AddBelow(*place->node, exclude ? exclude->Root() : nullptr);
-    }
-    return items;
+    visit({path, InfoAt(*place)});
+    if (place->node == nullptr) return;
+    Teller(&index_, exclude, skip, visit)
+        .AddBelow(*place->node, exclude ? exclude->Root() : nullptr);
   }
 
   std::vector<FileDigest> DigestFiles(
@@ -203,6 +198,15 @@ class LocalContext : public ContextSource {
     digests.reserve(files.size());
     for (auto& digest : found) digests.push_back(std::move(*digest));
     return digests;
+  }
+
+  std::optional<FileDigest> KnownDigest(const FileInfo& info) const override {
+    return stat_cache_.Find(info);
+  }
+
+  void Learn(const FileInfo& info, const FileDigest& digest,
+             int64_t hashed_at) const override {
+    stat_cache_.Add(info, digest, hashed_at);
   }
 
   std::optional<PatternList::Decision> WhyHidden(
@@ -308,6 +312,13 @@ class LocalContext : public ContextSource {
 };
 
 }  // namespace
+
+std::vector<Item> ContextSource::Walk(const std::string& path,
+                                      const PatternList* exclude) const {
+  std::vector<Item> items;
+  Visit(path, exclude, [&](const Item& item) { items.push_back(item); });
+  return items;
+}
 
 std::unique_ptr<ContextSource> OpenLocalContext(int dir_fd,
                                                 const std::string& name,

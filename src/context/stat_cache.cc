@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -15,6 +17,8 @@ constexpr size_t kMaxBytes = size_t{256} << 20;
 // A record that nobody asked for during so many saves belongs to a file that
 // is gone, or to a build that is not run any more.
 constexpr uint32_t kMaxUnused = 16;
+// So many are handed to the storage at a time.
+constexpr size_t kWriteRecords = 1024;
 
 constexpr int64_t kSecond = 1'000'000'000;
 // Kernels stamp files with the time of the last timer tick: 10 ms at most.
@@ -63,9 +67,12 @@ std::optional<ContextSource::FileDigest> StatCache::Find(const FileInfo& info) {
   Load();
   const Record wanted = RecordOf(info);
   const FileId id{wanted.device, wanted.inode};
-  if (const auto found = fresh_.find(id); found != fresh_.end()) {
-    if (!SameFile(found->second, wanted)) return std::nullopt;
-    return FromRaw(found->second.sha256, found->second.has_xattrs != 0);
+  if (!slots_.empty()) {
+    if (const uint32_t slot = slots_[SlotOf(id)]; slot != 0) {
+      const Record& found = fresh_[slot - 1];
+      if (!SameFile(found, wanted)) return std::nullopt;
+      return FromRaw(found.sha256, found.has_xattrs != 0);
+    }
   }
   const std::optional<size_t> index = Search(id);
   if (!index) return std::nullopt;
@@ -83,35 +90,81 @@ void StatCache::Add(const FileInfo& info,
   ToRaw(digest.digest, record.sha256);
   record.has_xattrs = digest.has_xattrs ? 1 : 0;
   const std::lock_guard lock(mutex_);
-  fresh_[{record.device, record.inode}] = record;
+  Put(record);
   changed_ = true;
+}
+
+size_t StatCache::SlotOf(const FileId& id) const {
+  const size_t mask = slots_.size() - 1;
+  size_t at = (id.inode * 0x9E3779B97F4A7C15u ^ id.device) >> 20 & mask;
+  while (slots_[at] != 0 && IdOf(fresh_[slots_[at] - 1]) != id) {
+    at = (at + 1) & mask;
+  }
+  return at;
+}
+
+void StatCache::Put(const Record& record) {
+  if (slots_.size() < 2 * (fresh_.size() + 1)) {
+    slots_.assign(std::max<size_t>(64, 2 * slots_.size()), 0);
+    for (size_t i = 0; i < fresh_.size(); ++i) {
+      slots_[SlotOf(IdOf(fresh_[i]))] = static_cast<uint32_t>(i + 1);
+    }
+  }
+  uint32_t& slot = slots_[SlotOf(IdOf(record))];
+  if (slot != 0) {
+    fresh_[slot - 1] = record;
+    return;
+  }
+  // More would not be saved either.
+  if (fresh_.size() >= kMaxBytes / sizeof(Record)) return;
+  fresh_.push_back(record);
+  slot = static_cast<uint32_t>(fresh_.size());
 }
 
 void StatCache::Flush() {
   const std::lock_guard lock(mutex_);
   if (storage_ == nullptr || !changed_) return;
   Load();
-  std::vector<Record> all;
-  all.reserve(fresh_.size() + asked_.size());
-  for (const auto& [id, record] : fresh_) all.push_back(record);
+  std::vector<uint32_t> order(fresh_.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [this](uint32_t a, uint32_t b) {
+    return IdOf(fresh_[a]) < IdOf(fresh_[b]);
+  });
+  storage_->Save(key_, [&](Writer& out) { WriteMerged(order, out); });
+  changed_ = false;
+}
+
+// The stored records and the fresh ones, both in order; a fresh one takes the
+// place of a stored one of the same file.
+void StatCache::WriteMerged(const std::vector<uint32_t>& order, Writer& out) {
+  const std::string head(reinterpret_cast<const char*>(&kMagic), sizeof kMagic);
+  out.Write(AsBytes(head));
+  std::vector<Record> batch;
+  size_t left = kMaxBytes / sizeof(Record) - 1;
+  const auto flush = [&] {
+    out.Write(std::as_bytes(std::span(batch)));
+    batch.clear();
+  };
+  const auto put = [&](const Record& record) {
+    if (left == 0) return;
+    --left;
+    batch.push_back(record);
+    if (batch.size() == kWriteRecords) flush();
+  };
+  size_t next = 0;
   for (size_t i = 0; i < asked_.size(); ++i) {
     Record record = At(i);
-    if (fresh_.contains({record.device, record.inode})) continue;
+    while (next < order.size() && IdOf(fresh_[order[next]]) < IdOf(record)) {
+      put(fresh_[order[next++]]);
+    }
+    if (next < order.size() && IdOf(fresh_[order[next]]) == IdOf(record)) {
+      continue;
+    }
     record.unused = asked_[i] ? 0 : record.unused + 1;
-    if (record.unused <= kMaxUnused) all.push_back(record);
+    if (record.unused <= kMaxUnused) put(record);
   }
-  std::sort(all.begin(), all.end(), [](const Record& a, const Record& b) {
-    return FileId{a.device, a.inode} < FileId{b.device, b.inode};
-  });
-  all.resize(std::min(all.size(), kMaxBytes / sizeof(Record) - 1));
-  std::string bytes(sizeof kMagic + all.size() * sizeof(Record), '\0');
-  std::memcpy(bytes.data(), &kMagic, sizeof kMagic);
-  if (!all.empty()) {
-    std::memcpy(bytes.data() + sizeof kMagic, all.data(),
-                all.size() * sizeof(Record));
-  }
-  storage_->Save(key_, bytes);
-  changed_ = false;
+  while (next < order.size()) put(fresh_[order[next++]]);
+  flush();
 }
 
 StatCache::Record StatCache::RecordOf(const FileInfo& info) {

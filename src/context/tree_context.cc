@@ -22,12 +22,12 @@ constexpr size_t kMaxDepth = 2000;
 class TreeWalk {
  public:
   TreeWalk(const FileTree& tree, const PatternList* exclude, size_t skip,
-           const CancelToken& cancel, std::vector<Item>* items)
+           const CancelToken& cancel, const ContextSource::Visitor& visit)
       : tree_(tree),
         exclude_(exclude),
         skip_(skip),
         cancel_(cancel),
-        items_(*items) {}
+        visit_(visit) {}
 
   void AddBelow(const std::string& directory, const State& state,
                 size_t depth) {
@@ -65,7 +65,7 @@ class TreeWalk {
       }
       *below = std::move(decision.state);
     }
-    items_.push_back({std::move(path), *info});
+    visit_({std::move(path), *info});
     return is_directory;
   }
 
@@ -111,7 +111,7 @@ class TreeWalk {
   const PatternList* const exclude_;
   const size_t skip_;
   const CancelToken& cancel_;
-  std::vector<Item>& items_;
+  const ContextSource::Visitor& visit_;
 };
 
 class TreeContext : public ContextSource {
@@ -122,19 +122,16 @@ class TreeContext : public ContextSource {
 
   std::string Describe() const override { return name_; }
 
-  std::vector<Item> Walk(const std::string& path,
-                         const PatternList* exclude) const override {
+  void Visit(const std::string& path, const PatternList* exclude,
+             const Visitor& visit) const override {
     if (exclude != nullptr && exclude->empty()) exclude = nullptr;
-    std::vector<Item> items;
     const std::optional<FileInfo> info = tree_->Lstat(path);
-    if (!info || info->type == FileType::kSocket) return items;
-    items.push_back({path, *info});
-    if (info->type == FileType::kDirectory) {
-      const size_t skip = path.empty() ? 0 : path.size() + 1;
-      TreeWalk(*tree_, exclude, skip, cancel_, &items)
-          .AddBelow(path, exclude ? exclude->Root() : nullptr, 0);
-    }
-    return items;
+    if (!info || info->type == FileType::kSocket) return;
+    visit({path, *info});
+    if (info->type != FileType::kDirectory) return;
+    const size_t skip = path.empty() ? 0 : path.size() + 1;
+    TreeWalk(*tree_, exclude, skip, cancel_, visit)
+        .AddBelow(path, exclude ? exclude->Root() : nullptr, 0);
   }
 
   std::vector<FileDigest> DigestFiles(

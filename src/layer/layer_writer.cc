@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "imgbuild/layer/member_recipe.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
@@ -16,21 +17,9 @@
 namespace imgbuild::layer {
 namespace {
 
-constexpr uint64_t kCutEvery = 1u << 20;
-constexpr size_t kMemberCap = 8u << 20;
+constexpr uint64_t kCutEvery = MemberCuts::kWholeEntry;
 constexpr size_t kEndOfArchive = 2 * kTarBlock;
-
-// FNV-1a, then splitmix64's finaliser, which spreads the entropy to the low
-// bits that the cut rule looks at. Part of layer format 1.
-uint64_t Hash64(std::string_view text) {
-  uint64_t h = 0xcbf29ce484222325;
-  for (const char c : text) {
-    h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  }
-  h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9;
-  h = (h ^ (h >> 27)) * 0x94d049bb133111eb;
-  return h ^ (h >> 31);
-}
+constexpr char kByRecipe[] = "recipe:";
 
 bool IsClean(std::string_view path) {
   size_t begin = 0;
@@ -80,16 +69,15 @@ struct LayerWriter::Impl {
         tar(options.tar),
         keep_index(options.keep_index) {
     if (options.compression != oci::Compression::kNone) {
-      pipeline.emplace(
-          blob, pool,
-          MemberPipeline::Options{options.compression,
-                                  std::move(options.previous), keep_index});
+      pipeline.emplace(blob, pool,
+                       MemberPipeline::Options{options.compression,
+                                               std::move(options.previous),
+                                               keep_index, options.tar});
     }
   }
 
   void BeginEntry(const Entry& entry, uint64_t entry_bytes) {
-    const bool by_name = (Hash64(entry.path) & (kCutEvery - 1)) < entry_bytes;
-    if (by_name || buffer().size() >= kMemberCap) Cut();
+    if (cuts.Begins(entry.path, entry_bytes)) Cut();
     entry_offset = 0;
     current = &entry;
     Note(0);
@@ -113,6 +101,11 @@ struct LayerWriter::Impl {
     }
   }
 
+  void BeginMember() {
+    Cut();
+    cuts = MemberCuts();
+  }
+
   // Room for the next bytes of the entry: up to the next cut, which is made
   // first when it is due.
   std::span<std::byte> Room(uint64_t wanted) {
@@ -124,9 +117,10 @@ struct LayerWriter::Impl {
     return buffer().Extend(static_cast<size_t>(std::min(wanted, to_cut)));
   }
   void Took(Bytes bytes) {
+    entry_offset += bytes.size();
+    if (pipeline) return;  // which passes the tar on by members
     tar_hasher.Write(bytes);
     if (tar != nullptr) tar->Write(bytes);
-    entry_offset += bytes.size();
   }
 
   void Append(Bytes bytes) {
@@ -169,7 +163,8 @@ struct LayerWriter::Impl {
   CountingWriter blob;                     // `out`, for what is compressed
   std::optional<MemberPipeline> pipeline;  // nullopt: the blob is the tar
   ByteBuffer plain;
-  oci::Hasher tar_hasher;
+  oci::Hasher tar_hasher;  // without a pipeline
+  MemberCuts cuts;
   Writer* const tar;
   const bool keep_index;
   const Entry* current = nullptr;  // during Add() only
@@ -202,24 +197,46 @@ void LayerWriter::Add(const Entry& entry, Reader* content) {
   ++impl_->entries;
 }
 
+bool LayerWriter::wants_recipes() const {
+  return impl_->pipeline.has_value() && impl_->keep_index;
+}
+
+void LayerWriter::NameMember(const std::string& recipe) {
+  impl_->BeginMember();
+  impl_->pipeline->Name(kByRecipe + recipe);
+}
+
+bool LayerWriter::HasMember(const std::string& recipe) const {
+  return impl_->pipeline->Has(kByRecipe + recipe);
+}
+
+void LayerWriter::TakeMember(const std::string& recipe, uint64_t entries,
+                             const std::string& last_path) {
+  impl_->BeginMember();
+  impl_->pipeline->Take(kByRecipe + recipe);
+  impl_->entries += entries;
+  impl_->last_path = last_path;
+}
+
 uint64_t LayerWriter::entries() const { return impl_->entries; }
 
 WrittenLayer LayerWriter::Finish() {
   impl_->entry_offset = 0;
   impl_->AppendZeros(kEndOfArchive);
-  const uint64_t tar_size = impl_->tar_hasher.size();
   if (!impl_->pipeline) {
+    const uint64_t tar_size = impl_->tar_hasher.size();
     impl_->Cut();
     const oci::Digest digest = impl_->tar_hasher.Finish();
     return WrittenLayer{oci::DiffId(digest), digest, tar_size, tar_size};
   }
   impl_->pipeline->Finish();
-  return WrittenLayer{oci::DiffId(impl_->tar_hasher.Finish()),
+  const uint64_t tar_size = impl_->pipeline->tar_size();
+  return WrittenLayer{oci::DiffId(impl_->pipeline->FinishTar()),
                       impl_->blob.Finish(), impl_->blob.size(), tar_size};
 }
 
-MemberIndex LayerWriter::index() const {
-  return MemberIndex{impl_->pipeline->records()};
+MemberIndex LayerWriter::index() {
+  return MemberIndex{impl_->pipeline->TakeRecords()};
 }
 
 }  // namespace imgbuild::layer

@@ -8,13 +8,16 @@
 #include <utility>
 
 #include "imgbuild/layer/layer_writer.h"
-
+#include "imgbuild/oci/resumable_sha256.h"
 namespace imgbuild::layer {
 namespace {
 
-constexpr std::string_view kMagic = "IMGM\x01";
+constexpr std::string_view kMagic = "IMGM\x02";
 // A file of the largest layer that is worth it has a few thousand members.
 constexpr uint64_t kMaxMembers = 10'000'000;
+constexpr uint64_t kMaxMember = uint64_t{1} << 32;
+// Of one record, all of its numbers and lengths.
+constexpr size_t kMaxNumbers = 64;
 
 void AppendNumber(uint64_t value, std::string* out) {
   for (; value >= 0x80; value >>= 7) {
@@ -106,15 +109,24 @@ std::optional<std::vector<MemberEntry>> ReadEntries(std::string_view entries) {
 }
 
 std::string MemberIndex::Encode(oci::Compression compression) const {
-  std::string out(kMagic);
+  // Names of a million files: growing by doubling would take twice the room.
+  size_t size = 0;
+  for (const MemberRecord& member : members) {
+    size += member.identity.size() + member.entries.size() +
+            member.tar_state.size() + kMaxNumbers;
+  }
+  std::string out;
+  out.reserve(size + 2 * kMaxNumbers);
+  out += kMagic;
   AppendText(EncoderName(compression), &out);
   AppendNumber(members.size(), &out);
   for (const MemberRecord& member : members) {
-    AppendText(member.tar_sha256, &out);
+    AppendText(member.identity, &out);
     AppendNumber(member.tar_size, &out);
     AppendNumber(member.size, &out);
     AppendNumber(member.crc32, &out);
     AppendText(member.entries, &out);
+    AppendText(member.tar_state, &out);
   }
   return out;
 }
@@ -132,14 +144,19 @@ std::optional<MemberIndex> MemberIndex::Decode(std::string_view bytes,
   uint64_t offset = 0;
   for (uint64_t i = 0; i < count && scanner.ok(); ++i) {
     MemberRecord member;
-    member.tar_sha256 = scanner.Text();
+    member.identity = scanner.Text();
     member.tar_size = scanner.Number();
     member.size = scanner.Number();
     member.crc32 = static_cast<uint32_t>(scanner.Number());
     member.entries = scanner.Text();
+    member.tar_state = scanner.Text();
     member.offset = offset;
     // No member is larger than its writer's memory.
-    if (member.size > (uint64_t{1} << 32)) return std::nullopt;
+    if (member.size > kMaxMember || member.tar_size > kMaxMember ||
+        (!member.tar_state.empty() &&
+         member.tar_state.size() != oci::ResumableSha256::kStateBytes)) {
+      return std::nullopt;
+    }
     offset += member.size;
     index.members.push_back(std::move(member));
   }
@@ -150,16 +167,13 @@ std::optional<MemberIndex> MemberIndex::Decode(std::string_view bytes,
 ReusableBlob::ReusableBlob(MemberIndex index, UniqueFd blob)
     : index_(std::move(index)), blob_(std::move(blob)) {
   for (size_t i = 0; i < index_.members.size(); ++i) {
-    by_digest_.emplace(index_.members[i].tar_sha256, i);
+    by_identity_.emplace(index_.members[i].identity, i);
   }
 }
 
-const MemberRecord* ReusableBlob::Find(const std::string& tar_sha256,
-                                       uint64_t tar_size) const {
-  const auto it = by_digest_.find(tar_sha256);
-  if (it == by_digest_.end()) return nullptr;
-  const MemberRecord& member = index_.members[it->second];
-  return member.tar_size == tar_size ? &member : nullptr;
+const MemberRecord* ReusableBlob::Find(const std::string& identity) const {
+  const auto it = by_identity_.find(identity);
+  return it == by_identity_.end() ? nullptr : &index_.members[it->second];
 }
 
 bool ReusableBlob::Read(const MemberRecord& member, std::byte* out) const {

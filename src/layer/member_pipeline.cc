@@ -17,6 +17,9 @@
 
 namespace imgbuild::layer {
 
+TakenDamaged::TakenDamaged()
+    : Error(ErrorCode::kHost, "a part of the earlier layer is damaged") {}
+
 std::string EncoderVersion() {
   return std::string("libdeflate ") + LIBDEFLATE_VERSION_STRING;
 }
@@ -31,6 +34,9 @@ constexpr size_t kKeptCapacity = 3u << 20;
 struct FreeEncoder {
   void operator()(libdeflate_compressor* encoder) const {
     libdeflate_free_compressor(encoder);
+  }
+  void operator()(libdeflate_decompressor* decoder) const {
+    libdeflate_free_decompressor(decoder);
   }
   void operator()(ZSTD_CCtx* encoder) const { ZSTD_freeCCtx(encoder); }
 };
@@ -90,29 +96,26 @@ void ByteBuffer::Recycle() {
   capacity_ = 0;
 }
 
-// One piece on its way. Whoever sets `claimed` compresses it; `done` publishes
+// One piece on its way. Whoever sets `claimed` works on it; `done` publishes
 // the result (or the error) to the owner.
 struct MemberPipeline::Member {
   ByteBuffer raw;
   ByteBuffer packed;
   MemberRecord record;
+  const MemberRecord* taken = nullptr;  // of the earlier blob
   std::exception_ptr error;
   std::atomic<bool> claimed{false};
   std::atomic<bool> done{false};
 
   // False when somebody else has it.
-  bool TryCompress(const Options& options) {
+  bool TryPerform(const Options& options, bool want_raw) {
     if (claimed.exchange(true)) return false;
     try {
-      if (options.keep_records || options.previous) {
-        record.tar_sha256 = oci::Digest::OfBytes(AsText(raw.bytes())).hex();
-        record.tar_size = raw.size();
-      }
-      if (!TryTake(options)) Compress(options.compression);
-      if (options.keep_records) {
-        record.size = packed.size();
-        record.crc32 =
-            libdeflate_crc32(0, packed.bytes().data(), packed.size());
+      if (taken != nullptr) {
+        ReadTaken(options);
+        if (want_raw) Inflate(options.compression);
+      } else {
+        Pack(options);
       }
     } catch (...) {
       error = std::current_exception();
@@ -122,13 +125,53 @@ struct MemberPipeline::Member {
     return true;
   }
 
+  // The raw bytes of what was taken.
+  void Inflate(oci::Compression compression) {
+    raw.Truncate(0);
+    const auto room = raw.Extend(taken->tar_size);
+    size_t size = 0;
+    if (compression == oci::Compression::kGzip) {
+      const std::unique_ptr<libdeflate_decompressor, FreeEncoder> decoder(
+          libdeflate_alloc_decompressor());
+      if (!decoder) throw std::bad_alloc();
+      if (libdeflate_gzip_decompress(decoder.get(), packed.bytes().data(),
+                                     packed.size(), room.data(), room.size(),
+                                     &size) != LIBDEFLATE_SUCCESS) {
+        size = 0;
+      }
+    } else {
+      size = ZSTD_decompress(room.data(), room.size(), packed.bytes().data(),
+                             packed.size());
+    }
+    if (size != room.size()) throw TakenDamaged();
+  }
+
  private:
+  void ReadTaken(const Options& options) {
+    record = *taken;
+    packed.Truncate(0);
+    if (!options.previous->Read(*taken, packed.Extend(taken->size).data())) {
+      throw TakenDamaged();
+    }
+  }
+
+  void Pack(const Options& options) {
+    record.tar_size = raw.size();
+    if (record.identity.empty() && (options.keep_records || options.previous)) {
+      record.identity = oci::Digest::OfBytes(AsText(raw.bytes())).hex();
+    }
+    if (!TryCopy(options)) Compress(options.compression);
+    if (options.keep_records) {
+      record.size = packed.size();
+      record.crc32 = libdeflate_crc32(0, packed.bytes().data(), packed.size());
+    }
+  }
+
   // From the earlier blob, where the same bytes were compressed before.
-  bool TryTake(const Options& options) {
+  bool TryCopy(const Options& options) {
     if (!options.previous) return false;
-    const MemberRecord* const found =
-        options.previous->Find(record.tar_sha256, record.tar_size);
-    if (found == nullptr) return false;
+    const MemberRecord* const found = options.previous->Find(record.identity);
+    if (found == nullptr || found->tar_size != record.tar_size) return false;
     packed.Truncate(0);
     const auto room = packed.Extend(found->size);
     return options.previous->Read(*found, room.data());
@@ -147,6 +190,8 @@ MemberPipeline::MemberPipeline(Writer& out, ThreadPool& pool, Options options)
     : out_(out),
       pool_(pool),
       options_(std::make_shared<const Options>(std::move(options))),
+      as_before_(std::make_shared<std::atomic<bool>>(
+          options_->previous != nullptr && options_->tar == nullptr)),
       current_(std::make_shared<Member>()) {}
 
 // Jobs that have not begun find their member claimed and do nothing; those
@@ -159,12 +204,28 @@ ByteBuffer& MemberPipeline::current() { return current_->raw; }
 
 std::string& MemberPipeline::entries() { return current_->record.entries; }
 
+void MemberPipeline::Name(std::string identity) {
+  current_->record.identity = std::move(identity);
+}
+
+bool MemberPipeline::Has(const std::string& identity) const {
+  return options_->previous && options_->previous->Find(identity) != nullptr;
+}
+
+void MemberPipeline::Take(const std::string& identity) {
+  current_->taken = options_->previous->Find(identity);
+  Launch();
+}
+
 void MemberPipeline::Cut() {
-  if (current_->raw.size() == 0) return;
+  if (current_->raw.size() > 0) Launch();
+}
+
+void MemberPipeline::Launch() {
   if (in_flight_.size() > 2 * size_t{pool_.size()}) WriteOldest();
   in_flight_.push_back(current_);
-  pool_.Submit([member = current_, options = options_] {
-    member->TryCompress(*options);
+  pool_.Submit([member = current_, options = options_, as_before = as_before_] {
+    member->TryPerform(*options, !as_before->load());
   });
   if (spare_.empty()) {
     current_ = std::make_shared<Member>();
@@ -174,16 +235,45 @@ void MemberPipeline::Cut() {
   }
 }
 
+// Most of a changed layer's tar is as before: up to the change its hash is
+// known and its bytes are not needed.
+void MemberPipeline::HashTar(Member& member) {
+  MemberRecord& record = member.record;
+  if (as_before_->load()) {
+    const auto& before = options_->previous->members();
+    const MemberRecord* const known =
+        written_members_ < before.size() ? &before[written_members_] : nullptr;
+    if (known != nullptr && !known->tar_state.empty() &&
+        known->identity == record.identity &&
+        known->tar_size == record.tar_size) {
+      tar_hash_.Resume(known->tar_state, tar_hash_.size() + known->tar_size);
+      record.tar_state = known->tar_state;
+      ++written_members_;
+      return;
+    }
+    as_before_->store(false);
+  }
+  if (member.taken != nullptr && member.raw.size() == 0) {
+    member.Inflate(options_->compression);
+  }
+  tar_hash_.Write(member.raw.bytes());
+  if (options_->tar != nullptr) options_->tar->Write(member.raw.bytes());
+  if (options_->keep_records) record.tar_state = tar_hash_.State();
+}
+
 void MemberPipeline::WriteOldest() {
   const std::shared_ptr<Member> member = std::move(in_flight_.front());
   in_flight_.pop_front();
-  if (!member->TryCompress(*options_)) {
+  if (!member->TryPerform(*options_, !as_before_->load())) {
     member->done.wait(false, std::memory_order_acquire);
   }
   if (member->error) std::rethrow_exception(member->error);
+  HashTar(*member);
   out_.Write(member->packed.bytes());
   if (options_->keep_records) {
     member->record.offset = written_;
+    // It grew by doubling, and stays until the layer is complete.
+    member->record.entries.shrink_to_fit();
     records_.push_back(std::move(member->record));
   }
   written_ += member->packed.size();

@@ -2,16 +2,19 @@
 #ifndef IMGBUILD_SRC_LAYER_MEMBER_PIPELINE_H_
 #define IMGBUILD_SRC_LAYER_MEMBER_PIPELINE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "imgbuild/layer/member_index.h"
 #include "imgbuild/oci/manifest.h"
+#include "imgbuild/oci/resumable_sha256.h"
 #include "imgbuild/util/io.h"
 #include "imgbuild/util/thread_pool.h"
 
@@ -45,6 +48,8 @@ class MemberPipeline {
     // Members that it has are taken from there. May be null.
     std::shared_ptr<const ReusableBlob> previous;
     bool keep_records = false;
+    // Gets the tar, member by member; may be null.
+    Writer* tar = nullptr;
   };
   MemberPipeline(Writer& out, ThreadPool& pool, Options options);
   ~MemberPipeline();
@@ -52,20 +57,37 @@ class MemberPipeline {
   // (with keep_records).
   ByteBuffer& current();
   std::string& entries();
+  // Says which bytes the current member will have. REQUIRES: it is empty.
+  void Name(std::string identity);
+  // Whether there is an earlier member of that name. Take() takes it over; what
+  // cannot be read shows later: TakenDamaged. REQUIRES: the current member is
+  // empty.
+  bool Has(const std::string& identity) const;
+  void Take(const std::string& identity);
   // Ends the current member (nothing happens when it is empty).
   void Cut();
   // Ends the last one and writes all that is left.
   void Finish();
   // What was written; empty without keep_records.
-  const std::vector<MemberRecord>& records() const { return records_; }
+  std::vector<MemberRecord> TakeRecords() { return std::move(records_); }
+  // Of the tar, once all is written.
+  uint64_t tar_size() const { return tar_hash_.size(); }
+  oci::Digest FinishTar() { return tar_hash_.Finish(); }
 
  private:
   struct Member;
+  void Launch();
   void WriteOldest();
+  void HashTar(Member& member);
 
   Writer& out_;
   ThreadPool& pool_;
   const std::shared_ptr<const Options> options_;  // jobs share it
+  oci::ResumableSha256 tar_hash_;
+  // While the tar is what it was in the earlier layer its hash is known, and
+  // so are as many of its members as records have been written.
+  const std::shared_ptr<std::atomic<bool>> as_before_;
+  size_t written_members_ = 0;
   std::vector<MemberRecord> records_;
   uint64_t written_ = 0;
   std::shared_ptr<Member> current_;

@@ -3,9 +3,12 @@
 #ifndef IMGBUILD_SRC_STORE_CHECKED_FILE_H_
 #define IMGBUILD_SRC_STORE_CHECKED_FILE_H_
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "imgbuild/util/io.h"
 
 #include "store/layout.h"
 
@@ -18,6 +21,9 @@ std::optional<std::string> ReadChecked(const Layout& layout,
 // Appears by one rename. More than `cap` bytes are not written.
 void WriteChecked(Layout& layout, const std::string& path,
                   std::string_view bytes, size_t cap);
+// The same with bytes that come in pieces.
+void WriteChecked(Layout& layout, const std::string& path,
+                  const std::function<void(Writer& out)>& write, size_t cap);
 
 }  // namespace imgbuild::store
 

@@ -17,8 +17,9 @@ std::optional<std::string> StatCacheFiles::Load(const std::string& key) {
   return ReadChecked(layout_, PathOf(key), kMaxBytes);
 }
 
-void StatCacheFiles::Save(const std::string& key, const std::string& bytes) {
-  WriteChecked(layout_, PathOf(key), bytes, kMaxBytes);
+void StatCacheFiles::Save(const std::string& key,
+                          const std::function<void(Writer& out)>& write) {
+  WriteChecked(layout_, PathOf(key), write, kMaxBytes);
 }
 
 }  // namespace imgbuild::store

@@ -20,7 +20,8 @@ class StatCacheFiles : public context::StatCacheStorage {
 
   explicit StatCacheFiles(Layout& layout) : layout_(layout) {}
   std::optional<std::string> Load(const std::string& key) override;
-  void Save(const std::string& key, const std::string& bytes) override;
+  void Save(const std::string& key,
+            const std::function<void(Writer& out)>& write) override;
 
  private:
   Layout& layout_;

@@ -77,8 +77,11 @@ std::string ReadFd(int fd, size_t cap, std::string_view name) {
       S_ISREG(info.st_mode) ? static_cast<size_t>(info.st_size) : 0;
   if (hint > cap) throw TooLarge(name, cap);
   std::string text;
+  // With room for the read that finds the end: growing would take it twice.
+  constexpr size_t kChunk = 64 * 1024;
+  text.reserve(hint + 1 + kChunk);
   FdReader reader(fd, std::string(name));
-  for (size_t chunk = hint + 1;; chunk = 64 * 1024) {
+  for (size_t chunk = hint + 1;; chunk = kChunk) {
     const size_t old = text.size();
     text.resize(old + chunk);
     const size_t n = reader.Read(

@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "build/build_fixture.h"
@@ -151,6 +153,10 @@ class CopyReuseTest : private StoreDirectory, public BuildFixture {
     return fast;
   }
 
+  std::string BlobPath(const oci::Digest& digest) {
+    return StoreDirectory::dir.path() + "/store/blobs/sha256/" + digest.hex();
+  }
+
   bool MadeOnAnother(const BuildResult& result, size_t layer) {
     return store_->snapshots()
         .DeltaOf(result.layers[layer].diff_id)
@@ -170,6 +176,11 @@ TEST_F(CopyReuseTest, AnyChangeGivesTheImageOfTheSlowPath) {
     if (Fits(4)) BuildBoth(4);
     for (int round = 0; round < 12; ++round) {
       for (unsigned i = Number(3) + 1; i > 0; --i) Mutate();
+      // Only of files that are older than this a digest is remembered, and
+      // only with one a file need not be read.
+      if (round % 2 == 0) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(150));
+      }
       if (!Fits(round % 2 ? 1 : 4)) {
         Remove("upper");
         MakeTrees();
@@ -277,6 +288,20 @@ TEST_F(CopyReuseTest, ALayerAndItsBaseInOneImage) {
     EXPECT_EQ(ReadFromTree(*active->lower(), "src/d0/this", 10),
               chain.back() == delta ? "2" : "1");
   }
+}
+
+TEST_F(CopyReuseTest, ADamagedEarlierBlobCostsOnlyTime) {
+  if (!store::CanWriteLayers()) GTEST_SKIP() << "needs root";
+  MakeTrees();
+  std::this_thread::sleep_for(std::chrono::milliseconds(150));
+  const BuildResult first = BuildBoth(4);
+  const std::string path = BlobPath(first.layers[1].blob.digest);
+  std::string bytes = fs::ReadFile(AT_FDCWD, path, 1u << 30);
+  for (size_t i = 100; i < bytes.size(); i += 10'000) bytes[i] ^= 1;
+  fs::WriteFileAtomic(AT_FDCWD, path, bytes, 0600);
+  WriteFile("upper/d0/this", "new");
+  std::this_thread::sleep_for(std::chrono::milliseconds(150));
+  BuildBoth(4);
 }
 
 TEST_F(CopyReuseTest, ADamagedNoteCostsOnlyTime) {

@@ -1,8 +1,12 @@
 // What a copy plans, and what its layer then says.
 #include "build/copy_tree.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+
+#include "imgbuild/context/context.h"
 #include "imgbuild/layer/codec.h"
 #include "imgbuild/layer/layer_writer.h"
 #include "imgbuild/layer/tar_reader.h"
@@ -150,6 +154,241 @@ TEST_F(CopyTreeTest, NamesOfOneFileAreLinks) {
   }
   EXPECT_EQ(Layer(tree),
             "a 0644 0:0 5000\nb 0644 0:0 5000 = a\nc 0644 0:0 5000\n");
+}
+
+// Counts what is opened.
+class CountingTree : public DirTree {
+ public:
+  using DirTree::DirTree;
+  UniqueFd Open(const std::string& path) const override {
+    ++opened;
+    return DirTree::Open(path);
+  }
+  mutable std::atomic<int> opened{0};
+};
+
+// All of a directory.
+class AllOf : public CopyContents {
+ public:
+  AllOf(int dir_fd, std::string top)
+      : dir_fd_(dir_fd),
+        tree_(std::make_shared<CountingTree>(dir_fd)),
+        source_(
+            context::OpenTreeContext(tree_, "source", pool_, CancelToken())),
+        prefix_(top.empty() ? "" : top + "/") {}
+
+  void Visit(const Visitor& visit) const override {
+    source_->Visit("", nullptr, [&](const auto& item) {
+      if (!item.path.empty()) visit(prefix_ + item.path, item, false);
+    });
+  }
+  Leaf Make(const std::string& path, const context::ContextSource::Item& item,
+            bool) const override {
+    layer::Entry entry = ToEntry(item.info, path);
+    if (item.info.type == FileType::kSymlink) {
+      entry.link_target = tree_->ReadLink(item.path);
+    }
+    std::optional<InodeKey> inode;
+    if (item.info.nlink > 1 && item.info.type == FileType::kRegular) {
+      inode = {item.info.device, item.info.inode};
+    }
+    FileBytes from{tree_, item.path, std::nullopt};
+    if (entry.size > 0 && digests_known_) {
+      from.digest =
+          oci::Digest::OfBytes(fs::ReadFile(dir_fd_, item.path, 1u << 30));
+    }
+    return {entry, std::move(from), inode};
+  }
+  std::optional<FileInfo> Find(const std::string& path) const override {
+    return tree_->Lstat(path.substr(prefix_.size()));
+  }
+  std::optional<Leaf> MakeAt(const std::string& path) const override {
+    const auto info = Find(path);
+    if (!info) return std::nullopt;
+    return Make(path, {path.substr(prefix_.size()), *info}, false);
+  }
+
+  void SayDigests() { digests_known_ = true; }
+  std::shared_ptr<const CountingTree> tree() const { return tree_; }
+
+  // The slow way to the same.
+  void PutOneByOne(CopyTree& tree) const {
+    Visit([&](const std::string& path, const auto& item, bool) {
+      Leaf leaf = Make(path, item, false);
+      if (item.info.type == FileType::kDirectory) {
+        tree.PutDirectory(leaf.entry, true);
+      } else {
+        tree.PutLeaf(leaf.entry, leaf.from, leaf.inode);
+      }
+    });
+  }
+
+ private:
+  ThreadPool pool_{1};
+  const int dir_fd_;
+  bool digests_known_ = false;
+  std::shared_ptr<const CountingTree> tree_;
+  std::unique_ptr<context::ContextSource> source_;
+  std::string prefix_;
+};
+
+class CopyContentsTest : public CopyTreeTest {
+ protected:
+  CopyContentsTest() {
+    store::WriteNodes(source_.fd(),
+                      {{Node::Kind::kDirectory, "a", {}, 0711},
+                       {Node::Kind::kFile, "a-b", "sorts before what is in a"},
+                       {Node::Kind::kFile, "a/big", std::string(300'000, 'x')},
+                       {Node::Kind::kHardLink, "a/link", "a-b"},
+                       {Node::Kind::kFile, "a/one", "1"},
+                       {Node::Kind::kDirectory, "empty", {}, 0700},
+                       {Node::Kind::kFile, "none", ""},
+                       {Node::Kind::kSymlink, "to", "a/one"}},
+                      store::OpaqueXattrHere());
+    for (int i = 0; i < 300; ++i) {
+      store::WriteNodes(source_.fd(),
+                        {{Node::Kind::kFile, "many/f" + std::to_string(i),
+                          std::to_string(i)}},
+                        store::OpaqueXattrHere());
+    }
+  }
+
+  // `rest` is done after the contents were put at `top`; both ways must come
+  // to the same.
+  void ExpectTheSame(const std::vector<Node>& below, const std::string& top,
+                     const std::function<void(CopyTree&)>& first,
+                     const std::function<void(CopyTree&)>& rest) {
+    const fs::TempDir dir = fs::TempDir::InTmp();
+    store::WriteNodes(dir.fd(), below, store::OpaqueXattrHere());
+    below_ = std::make_shared<DirTree>(dir.fd());
+    CopyTree streamed(below_, 5000);
+    first(streamed);
+    streamed.MakeDirs(top, 0755, {});
+    streamed.PutContents(top, std::make_unique<AllOf>(source_.fd(), top));
+    const AllOf contents(source_.fd(), top);
+    CopyTree listed(below_, 5000);
+    first(listed);
+    listed.MakeDirs(top, 0755, {});
+    contents.PutOneByOne(listed);
+    rest(streamed);
+    rest(listed);
+    EXPECT_EQ(Layer(streamed), Layer(listed));
+    EXPECT_EQ(streamed.size(), listed.size());
+    EXPECT_EQ(streamed.HasLinks(), listed.HasLinks());
+    for (const char* path : {"a", "a/one", "a-b", "to", "absent", "many/f7"}) {
+      const std::string place = top.empty() ? path : top + "/" + path;
+      const auto one = streamed.Find(place);
+      const auto two = listed.Find(place);
+      ASSERT_EQ(one.has_value(), two.has_value()) << place;
+      EXPECT_EQ(streamed.TypeAt(place), listed.TypeAt(place)) << place;
+      if (!one) continue;
+      EXPECT_EQ(one->type, two->type);
+      EXPECT_EQ(one->mtime_s, two->mtime_s);
+      EXPECT_EQ(one->link_target, two->link_target);
+      if (one->type == layer::EntryType::kFile) {
+        const DirTree files(source_.fd());
+        const FileInfo info = *files.Lstat(path);
+        // Else something was put there that is not comparable.
+        if (info.type != FileType::kRegular || info.size != one->size) continue;
+        const UniqueFd fd = files.Open(path);
+        EXPECT_TRUE(streamed.HasBytes(place, fd.get())) << place;
+      }
+    }
+  }
+
+  fs::TempDir source_ = fs::TempDir::InTmp();
+};
+
+TEST_F(CopyContentsTest, GiveTheLayerThatTheirFilesGive) {
+  const auto nothing = [](CopyTree&) {};
+  ExpectTheSame({}, "", nothing, nothing);
+  ExpectTheSame({}, "x/y", nothing, nothing);
+  ExpectTheSame({{Node::Kind::kDirectory, "old", {}, 0750}}, "old", nothing,
+                nothing);
+}
+
+TEST_F(CopyContentsTest, MeetWhatIsPutBeforeAndAfter) {
+  const auto put = [](const std::string& path) {
+    return [path](CopyTree& tree) { tree.PutText(File(path), "mine"); };
+  };
+  for (const char* path : {"s/a/one", "s/a/zero", "s/new/f", "s-", "r", "t",
+                           "s/to", "s/many/f2990"}) {
+    SCOPED_TRACE(path);
+    ExpectTheSame({}, "s", put(path), [](CopyTree&) {});
+    ExpectTheSame(
+        {}, "s", [](CopyTree&) {}, put(path));
+    ExpectTheSame({{Node::Kind::kFile, "s/a/one", "below"}}, "s", put(path),
+                  put("s/a/one"));
+  }
+  const auto again = [&](CopyTree& tree) {
+    tree.PutContents("s", std::make_unique<AllOf>(source_.fd(), "s"));
+    tree.PutContents("u", std::make_unique<AllOf>(source_.fd(), "u"));
+  };
+  ExpectTheSame({}, "s", again, again);
+}
+
+TEST_F(CopyContentsTest, ADirectoryIsNotReplacedByAFile) {
+  CopyTree tree = Over({{Node::Kind::kDirectory, "s/to", {}, 0755}});
+  EXPECT_EQ(Message([&] {
+              tree.PutContents("s", std::make_unique<AllOf>(source_.fd(), "s"));
+            }),
+            "cannot replace to directory /s/to with file");
+}
+
+TEST_F(CopyContentsTest, AFileIsNotReplacedByADirectory) {
+  CopyTree tree = Over({{Node::Kind::kFile, "s/many", "x"}});
+  EXPECT_EQ(Message([&] {
+              tree.PutContents("s", std::make_unique<AllOf>(source_.fd(), "s"));
+            }),
+            "cannot copy to non-directory: /s/many");
+}
+
+// Members whose files have the digests that they had before are taken from the
+// earlier layer.
+TEST_F(CopyContentsTest, FilesOfKnownDigestsAreNotRead) {
+  for (int i = 0; i < 100; ++i) {
+    store::WriteNodes(source_.fd(),
+                      {{Node::Kind::kFile, "z/f" + std::to_string(i),
+                        std::string(50'000 + i, static_cast<char>(i))}},
+                      store::OpaqueXattrHere());
+  }
+  struct Result {
+    std::string blob;
+    layer::MemberIndex index;
+    int opened = 0;
+  };
+  const auto write = [&](std::shared_ptr<const layer::ReusableBlob> previous,
+                         bool fast) {
+    auto contents = std::make_unique<AllOf>(source_.fd(), "s");
+    if (fast) contents->SayDigests();
+    const auto files = contents->tree();
+    CopyTree tree(std::make_shared<EmptyTree>(), 5000);
+    tree.MakeDirs("s", 0755, {});
+    tree.PutContents("s", std::move(contents));
+    ThreadPool pool(2);
+    StringWriter blob;
+    layer::LayerWriter writer(
+        blob, pool,
+        {oci::Compression::kGzip, std::move(previous), fast, true, nullptr});
+    tree.Write(writer, pool, CancelToken());
+    EXPECT_EQ(writer.entries(), tree.size());
+    writer.Finish();
+    return Result{blob.Take(), fast ? writer.index() : layer::MemberIndex{},
+                  files->opened};
+  };
+  const Result first = write(nullptr, true);
+  EXPECT_GT(first.opened, 400);
+  ASSERT_GT(first.index.members.size(), 3u);
+  store::WriteNodes(source_.fd(), {{Node::Kind::kFile, "z/f50", "new"}},
+                    store::OpaqueXattrHere());
+  const fs::TempDir dir = fs::TempDir::InTmp();
+  fs::WriteFileAtomic(dir.fd(), "blob", first.blob, 0600);
+  const auto earlier = std::make_shared<const layer::ReusableBlob>(
+      first.index, fs::Open(dir.fd(), "blob", O_RDONLY));
+  const Result second = write(earlier, true);
+  EXPECT_EQ(second.blob, write(nullptr, false).blob);
+  EXPECT_GT(second.opened, 0);
+  EXPECT_LT(second.opened, first.opened / 2);
 }
 
 TEST_F(CopyTreeTest, TimesAfterTheEpochBecomeIt) {

@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,9 +30,12 @@ class MemoryStatCache : public StatCacheStorage {
     if (at == entries.end()) return std::nullopt;
     return at->second;
   }
-  void Save(const std::string& key, const std::string& bytes) override {
+  void Save(const std::string& key,
+            const std::function<void(Writer& out)>& write) override {
     ++saves;
-    entries[key] = bytes;
+    StringWriter out;
+    write(out);
+    entries[key] = out.Take();
   }
 
   std::map<std::string, std::string> entries;

@@ -133,6 +133,49 @@ TEST_F(DigestTest, WhatThisBuildReadIsNotReadTwice) {
   EXPECT_EQ(cache_.loads, 1);
 }
 
+// Enough for the hash table to grow and for several pieces of the file, in an
+// order that is not that of the inodes.
+TEST(StatCacheTest, StoredAndFreshRecordsAreMerged) {
+  MemoryStatCache storage;
+  constexpr uint64_t kFiles = 5000;
+  const auto info = [](uint64_t i, uint64_t version) {
+    FileInfo file;
+    file.device = 1 + i % 3;
+    file.inode = i * 7919 % 10'007;
+    file.size = version;
+    file.mtime_s = file.ctime_s = 1000;
+    file.mtime_ns = file.ctime_ns = 5;
+    return file;
+  };
+  const auto digest = [](uint64_t i, uint64_t version) {
+    return ContextSource::FileDigest{
+        oci::Digest::OfBytes(std::to_string(i) + "." + std::to_string(version)),
+        i % 5 == 0};
+  };
+  // What the cache should hold: by file, its version; 0: none.
+  std::vector<uint64_t> expected(kFiles, 0);
+  for (uint64_t round = 1; round <= 4; ++round) {
+    StatCache cache(&storage, "key");
+    for (uint64_t i = 0; i < kFiles; ++i) {
+      if (i % (round + 1) == 0) {
+        cache.Add(info(i, round), digest(i, round), 2000 * 1'000'000'000LL);
+        expected[i] = round;
+      }
+      const auto found = cache.Find(info(i, expected[i]));
+      ASSERT_EQ(found.has_value(), expected[i] != 0) << round << " " << i;
+      if (!found) continue;
+      EXPECT_EQ(found->digest, digest(i, expected[i]).digest);
+      EXPECT_EQ(found->has_xattrs, i % 5 == 0);
+      EXPECT_FALSE(cache.Find(info(i, expected[i] + 1)));
+    }
+    cache.Flush();
+  }
+  StatCache cache(&storage, "key");
+  for (uint64_t i = 0; i < kFiles; ++i) {
+    EXPECT_EQ(cache.Find(info(i, expected[i])).has_value(), expected[i] != 0);
+  }
+}
+
 TEST_F(DigestTest, ChangedContentIsSeenThoughSizeAndMtimeAreTheSame) {
   File("a", "one");
   LetTimePass();

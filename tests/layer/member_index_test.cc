@@ -5,12 +5,16 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "imgbuild/layer/layer_writer.h"
+#include "imgbuild/layer/member_recipe.h"
 #include "imgbuild/util/fs.h"
 #include "imgbuild/util/io.h"
 #include "imgbuild/util/thread_pool.h"
@@ -44,6 +48,54 @@ Written Write(const Files& files, oci::Compression compression,
     StringReader reader(text);
     writer.Add(entry, &reader);
   }
+  WrittenLayer layer = writer.Finish();
+  return {std::move(layer), blob.Take(), writer.index()};
+}
+
+// The same by members, as COPY does it: those that `previous` has are taken
+// without their files. `unknown`: the digest of this file is not known.
+Written WriteByRecipe(const Files& files, oci::Compression compression,
+                      std::shared_ptr<const ReusableBlob> previous,
+                      const std::string& unknown = "", unsigned threads = 2,
+                      Writer* tar = nullptr, size_t* taken = nullptr) {
+  ThreadPool pool(threads);
+  StringWriter blob;
+  LayerWriter writer(blob, pool,
+                     {compression, std::move(previous), true, true, tar});
+  MemberRecipe recipe;
+  std::vector<Entry> group;
+  bool known = true;
+  const auto end_group = [&](bool whole) {
+    const std::string name = recipe.Finish();
+    if (!group.empty() && known && whole) {
+      if (writer.HasMember(name)) {
+        writer.TakeMember(name, group.size(), group.back().path);
+        if (taken != nullptr) ++*taken;
+        group.clear();
+      } else {
+        writer.NameMember(name);
+      }
+    }
+    for (const Entry& entry : group) {
+      StringReader reader(files.at(entry.path));
+      writer.Add(entry, &reader);
+    }
+    group.clear();
+    known = true;
+  };
+  for (const auto& [path, text] : files) {
+    Entry entry;
+    entry.path = path;
+    entry.mode = 0644;
+    entry.size = text.size();
+    if (recipe.Begins(entry)) end_group(true);
+    const oci::Digest digest = oci::Digest::OfBytes(text);
+    recipe.Add(text.empty() ? nullptr : &digest);
+    known = known && recipe.whole() && path != unknown;
+    group.push_back(entry);
+  }
+  end_group(false);
+  EXPECT_EQ(writer.entries(), files.size());
   WrittenLayer layer = writer.Finish();
   return {std::move(layer), blob.Take(), writer.index()};
 }
@@ -123,10 +175,111 @@ TEST_F(MemberIndexTest, MembersAreReallyTaken) {
   const Files files = SomeFiles(random);
   Written before = Write(files, kGzip, nullptr);
   ASSERT_GT(before.index.members.size(), 3u);
-  std::swap(before.index.members[0].tar_sha256,
-            before.index.members[1].tar_sha256);
+  std::swap(before.index.members[0].identity, before.index.members[1].identity);
   std::swap(before.index.members[0].tar_size, before.index.members[1].tar_size);
   EXPECT_NE(Write(files, kGzip, Reusable(before)).blob, before.blob);
+}
+
+TEST_F(MemberIndexTest, RecipesGiveTheBytesOfAFreshWrite) {
+  std::mt19937 random(8);
+  size_t taken = 0;
+  for (const auto compression : {kGzip, kZstd}) {
+    Files files = SomeFiles(random);
+    Written before = WriteByRecipe(files, compression, nullptr);
+    ASSERT_EQ(before.blob, Write(files, compression, nullptr).blob);
+    for (int round = 0; round < 16; ++round) {
+      auto it = files.begin();
+      std::advance(it, static_cast<long>(random() % files.size()));
+      const std::string path = it->first;
+      switch (round % 5) {
+        case 0:
+          it->second = Text(it->second.size(), random);
+          break;
+        case 1:
+          files.erase(it);
+          break;
+        case 2:
+          files["new" + std::to_string(round)] = Text(5000, random);
+          break;
+        case 3:
+          files["big"][random() % 3'000'000] ^= 1;
+          break;
+        case 4:
+          break;  // nothing
+      }
+      const Written fresh = Write(files, compression, nullptr, 1);
+      StringWriter tar;
+      const bool with_tar = round % 3 == 0;
+      const Written reused = WriteByRecipe(
+          files, compression, Reusable(before), round % 2 == 0 ? path : "",
+          round % 4 + 1, with_tar ? &tar : nullptr, &taken);
+      ASSERT_EQ(reused.blob, fresh.blob) << round;
+      EXPECT_EQ(reused.layer.diff_id, fresh.layer.diff_id) << round;
+      EXPECT_EQ(reused.layer.digest, fresh.layer.digest);
+      EXPECT_EQ(reused.layer.tar_size, fresh.layer.tar_size);
+      if (with_tar) {
+        EXPECT_EQ(oci::Digest::OfBytes(tar.text()),
+                  fresh.layer.diff_id.digest());
+      }
+      // Whoever takes from what was taken finds the states there too.
+      ASSERT_EQ(reused.index.members.size(), fresh.index.members.size());
+      for (size_t i = 0; i < fresh.index.members.size(); ++i) {
+        EXPECT_EQ(reused.index.members[i].tar_state,
+                  fresh.index.members[i].tar_state);
+        EXPECT_EQ(reused.index.members[i].entries,
+                  fresh.index.members[i].entries);
+      }
+      before = reused;
+    }
+  }
+  EXPECT_GT(taken, 10u);
+}
+
+TEST_F(MemberIndexTest, WhatWasTakenFromADamagedBlobIsAnError) {
+  std::mt19937 random(9);
+  const Files files = SomeFiles(random);
+  const Written before = WriteByRecipe(files, kGzip, nullptr);
+  std::string damaged = before.blob;
+  for (size_t i = 1000; i < damaged.size(); i += 100'000) damaged[i] ^= 4;
+  EXPECT_THROW(WriteByRecipe(files, kGzip, Reusable(before, damaged)),
+               TakenDamaged);
+  EXPECT_THROW(
+      WriteByRecipe(files, kGzip, Reusable(before, damaged.substr(0, 99))),
+      TakenDamaged);
+}
+
+// Everything that stands in the tar stands in the recipe.
+TEST(MemberRecipeTest, TellsEntriesApart) {
+  std::set<std::string> seen;
+  const auto add = [&](const Entry& entry, const char* content) {
+    MemberRecipe recipe;
+    recipe.Begins(entry);
+    const oci::Digest digest = oci::Digest::OfBytes(content);
+    recipe.Add(*content == 0 ? nullptr : &digest);
+    EXPECT_TRUE(seen.insert(recipe.Finish()).second);
+  };
+  Entry entry;
+  entry.path = "a";
+  entry.size = 1;
+  add(entry, "1");
+  add(entry, "2");
+  for (const auto& change : std::vector<std::function<void(Entry&)>>{
+           [](Entry& e) { e.path = "b"; }, [](Entry& e) { e.mode = 0600; },
+           [](Entry& e) { e.uid = 1; }, [](Entry& e) { e.gid = 1; },
+           [](Entry& e) { e.mtime_s = 1; }, [](Entry& e) { e.size = 2; },
+           [](Entry& e) { e.xattrs["user.a"] = "1"; }}) {
+    Entry changed = entry;
+    change(changed);
+    add(changed, "1");
+  }
+  entry.size = 0;
+  for (const auto type :
+       {EntryType::kSymlink, EntryType::kHardLink, EntryType::kDirectory,
+        EntryType::kFifo, EntryType::kFile}) {
+    entry.type = type;
+    entry.link_target = type <= EntryType::kDirectory ? "" : "t";
+    add(entry, "");
+  }
 }
 
 TEST_F(MemberIndexTest, ADamagedBlobIsNotTaken) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <unordered_set>
 
+#include "imgbuild/oci/resumable_sha256.h"
 #include "imgbuild/util/error.h"
 
 namespace imgbuild::oci {
@@ -188,6 +189,41 @@ TEST(VerifyingWriter, RefusesOtherBytes) {
                                    std::string(kAbc256) + ", got " +
                                    Digest::OfBytes("abd").ToString());
   }
+}
+
+TEST(ResumableSha256, GoesOnFromAState) {
+  std::string text;
+  for (int i = 0; i < 2000; ++i) text += std::to_string(i * 7919);
+  for (const size_t cut : {size_t{0}, size_t{64}, size_t{512}, size_t{6400}}) {
+    ResumableSha256 first;
+    first.Write(AsBytes(text.substr(0, cut)));
+    const std::string state = first.State();
+    ASSERT_EQ(state.size(), ResumableSha256::kStateBytes);
+    ResumableSha256 second;
+    second.Write(AsBytes("something else"));
+    second.Resume(state, cut);
+    EXPECT_EQ(second.size(), cut);
+    second.Write(AsBytes(text.substr(cut)));
+    EXPECT_EQ(second.Finish(), Digest::OfBytes(text)) << cut;
+    EXPECT_EQ(first.Finish(), Digest::OfBytes(text.substr(0, cut)));
+  }
+  ResumableSha256 odd;
+  odd.Write(AsBytes("x"));
+  EXPECT_EQ(odd.State(), "");
+}
+
+// The number of bits needs both words of the counter.
+TEST(ResumableSha256, CountsBeyondFourGigabits) {
+  const std::string block(1 << 20, 'x');
+  ResumableSha256 whole;
+  Hasher expected;
+  for (int i = 0; i < 520; ++i) {
+    whole.Write(AsBytes(block));
+    expected.Write(AsBytes(block));
+  }
+  ResumableSha256 half;
+  half.Resume(whole.State(), whole.size());
+  EXPECT_EQ(half.Finish(), expected.Finish());
 }
 
 }  // namespace

@@ -238,8 +238,8 @@ TEST(StoreMisc, TheStatCacheSurvivesAndChecksItself) {
   LocalFixture fixture;
   EXPECT_EQ(fixture.store().stat_cache().Load("/src"), std::nullopt);
   const std::string bytes("\0some\xFF bytes", 12);
-  fixture.store().stat_cache().Save("/src", bytes);
-  fixture.store().stat_cache().Save("/other", "");
+  SaveStats(fixture.store(), "/src", bytes);
+  SaveStats(fixture.store(), "/other", "");
   fixture.Reopen();
   EXPECT_EQ(fixture.store().stat_cache().Load("/src"), bytes);
   EXPECT_EQ(fixture.store().stat_cache().Load("/other"), "");
@@ -330,7 +330,7 @@ TEST(StoreMisc, ThreadsShareAStore) {
         const oci::Digest key = oci::Digest::OfBytes(std::to_string(i));
         store.cache().Put(key, {std::nullopt, "r"});
         store.cache().Find(key);
-        store.stat_cache().Save("k" + std::to_string(i % 3), "bytes");
+        SaveStats(store, "k" + std::to_string(i % 3), "bytes");
         const oci::DiffId id(oci::Digest::OfBytes("l" + std::to_string(i)));
         store.snapshots().Begin()->Commit(id, {});
         store.snapshots().View({id});

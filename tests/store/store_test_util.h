@@ -45,6 +45,11 @@ class LocalFixture : public StoreFixture {
   std::unique_ptr<Store> store_;
 };
 
+inline void SaveStats(Store& store, const std::string& key,
+                      const std::string& bytes) {
+  store.stat_cache().Save(key, [&](Writer& out) { out.Write(AsBytes(bytes)); });
+}
+
 }  // namespace imgbuild::store
 
 #endif  // IMGBUILD_TESTS_STORE_STORE_TEST_UTIL_H_

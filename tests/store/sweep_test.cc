@@ -171,7 +171,7 @@ TEST_F(SweepTest, CacheRecordsKeepTheirLayersUntilTheCacheIsDropped) {
   const oci::Digest key = oci::Digest::OfBytes("key");
   store().cache().Put(key, {StoredLayer{id, blob, 5}, "RUN"});
   store().cache().SetLastRecipe("slot", "RUN");
-  store().stat_cache().Save("/src", "bytes");
+  SaveStats(store(), "/src", "bytes");
   EXPECT_TRUE(store().Sweep(false).blobs.empty());
   EXPECT_TRUE(store().content().Has(blob.digest));
   const Swept swept = store().Sweep(true);

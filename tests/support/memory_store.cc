@@ -57,8 +57,11 @@ class MemoryStatCache : public context::StatCacheStorage {
     if (it == entries_.end()) return std::nullopt;
     return it->second;
   }
-  void Save(const std::string& key, const std::string& bytes) override {
-    entries_[key] = bytes;
+  void Save(const std::string& key,
+            const std::function<void(Writer& out)>& write) override {
+    StringWriter out;
+    write(out);
+    entries_[key] = out.Take();
   }
 
  private:

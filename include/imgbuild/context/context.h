@@ -16,6 +16,7 @@
 #include "imgbuild/oci/digest.h"
 #include "imgbuild/util/cancel.h"
 #include "imgbuild/util/file_tree.h"
+#include "imgbuild/util/io.h"
 #include "imgbuild/util/thread_pool.h"
 
 namespace imgbuild::context {
@@ -26,7 +27,10 @@ class StatCacheStorage {
  public:
   virtual ~StatCacheStorage() = default;
   virtual std::optional<std::string> Load(const std::string& key) = 0;
-  virtual void Save(const std::string& key, const std::string& bytes) = 0;
+  // `write` hands over the bytes in pieces, so that they need not lie in
+  // memory twice. When it throws nothing is kept.
+  virtual void Save(const std::string& key,
+                    const std::function<void(Writer& out)>& write) = 0;
 };
 
 // A file tree together with a cheap way to digest parts of it. FileTree's
@@ -41,12 +45,18 @@ class ContextSource : public FileTree {
     std::string path;  // in this tree
     FileInfo info;
   };
-  // The item at `path` and everything below it, in bytewise order of paths
-  // (parents before children). `exclude` is relative to `path` (COPY
-  // --exclude) and may be null; it never leaves out `path` itself. Sockets are
-  // left out: no layer can hold one. Absent path: empty.
-  virtual std::vector<Item> Walk(const std::string& path,
-                                 const PatternList* exclude) const = 0;
+  // Calls `visit` with the item at `path` and everything below it, in bytewise
+  // order of paths (parents before children). `exclude` is relative to `path`
+  // (COPY --exclude) and may be null; it never leaves out `path` itself.
+  // Sockets are left out: no layer can hold one. Absent path: nothing. The
+  // item is good until `visit` returns: a million of them are never in memory
+  // at once.
+  using Visitor = std::function<void(const Item& item)>;
+  virtual void Visit(const std::string& path, const PatternList* exclude,
+                     const Visitor& visit) const = 0;
+  // The same as a list, for trees that are known to be small.
+  std::vector<Item> Walk(const std::string& path,
+                         const PatternList* exclude) const;
   struct FileDigest {
     oci::Digest digest;
     // Whether Xattrs() is worth asking: hardly any file has one, and a system
@@ -58,6 +68,16 @@ class ContextSource : public FileTree {
   // a file which is not what Walk() saw any more.
   virtual std::vector<FileDigest> DigestFiles(
       const std::vector<const Item*>& files) const = 0;
+
+  // The digest of a regular file, if the stat cache has it.
+  virtual std::optional<FileDigest> KnownDigest(const FileInfo&) const {
+    return std::nullopt;
+  }
+  // Takes the digest of a file that somebody else has read: `info` is of the
+  // open file and was the same before and after; `hashed_at` (nanoseconds
+  // since 1970) is from before it was opened.
+  virtual void Learn(const FileInfo&, const FileDigest&,
+                     int64_t /*hashed_at*/) const {}
 
   // Which rule hides `path`, when it exists but is ignored: for error texts.
   virtual std::optional<PatternList::Decision> WhyHidden(

@@ -32,6 +32,7 @@
 #include "imgbuild/layer/member_index.h"
 #include "imgbuild/oci/digest.h"
 #include "imgbuild/oci/manifest.h"
+#include "imgbuild/util/error.h"
 #include "imgbuild/util/io.h"
 #include "imgbuild/util/thread_pool.h"
 
@@ -42,6 +43,13 @@ inline constexpr int kGzipLevel = 3;
 inline constexpr int kZstdLevel = 3;
 // What makes the bytes of gzip layers: "libdeflate 1.14".
 std::string EncoderVersion();
+
+// A member of options.previous that was taken over cannot be read: the layer
+// can be written without it.
+class TakenDamaged : public Error {
+ public:
+  TakenDamaged();
+};
 
 struct WrittenLayer {
   oci::DiffId diff_id;
@@ -61,7 +69,7 @@ struct LayerWriterOptions {
   bool keep_index = false;
   // False where whoever takes the blob's bytes hashes them anyway.
   bool hash_blob = true;
-  // Gets the tar as it is written, from the thread that calls Add or Finish.
+  // Gets the tar in order, from the thread that calls Add or Finish.
   Writer* tar = nullptr;
 };
 
@@ -82,11 +90,25 @@ class LayerWriter {
   // (Error(kHost) "changed while it was read" otherwise), is ignored for
   // everything else and may be null there.
   void Add(const Entry& entry, Reader* content);
+  // Whether recipes are of any use here.
+  bool wants_recipes() const;
+  // Says what the member that the next entry begins is made of: `recipe` is
+  // MemberRecipe's of all entries that will be in it. REQUIRES: members are cut
+  // in front of the next entry and behind the last of them, where another entry
+  // follows, and all of them are whole().
+  void NameMember(const std::string& recipe);
+  // Whether options.previous has that member. TakeMember() then takes it over:
+  // its `entries` entries, of which `last_path` is the last, count as added.
+  // Add() and Finish() may throw TakenDamaged from now on. REQUIRES: as
+  // NameMember().
+  bool HasMember(const std::string& recipe) const;
+  void TakeMember(const std::string& recipe, uint64_t entries,
+                  const std::string& last_path);
   // How many entries were added.
   uint64_t entries() const;
   WrittenLayer Finish();
-  // REQUIRES: Finish() was called, with keep_index and a compression.
-  MemberIndex index() const;
+  // Once. REQUIRES: Finish() was called, with keep_index and a compression.
+  MemberIndex index();
 
  private:
   struct Impl;

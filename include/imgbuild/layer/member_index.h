@@ -21,12 +21,16 @@ namespace imgbuild::layer {
 
 // One member of a blob.
 struct MemberRecord {
-  std::string tar_sha256;  // hex, of the bytes that it decompresses to
-  uint64_t tar_size = 0;   // how many those are
-  uint64_t offset = 0;     // where it begins in the blob
-  uint64_t size = 0;       // and how long it is there
-  uint32_t crc32 = 0;      // of its bytes in the blob
-  std::string entries;     // what begins or goes on in it, see AppendEntry()
+  // Which bytes it decompresses to: their sha256 in hex, or "recipe:" and what
+  // MemberRecipe made of the entries.
+  std::string identity;
+  uint64_t tar_size = 0;  // how many those are
+  uint64_t offset = 0;    // where it begins in the blob
+  uint64_t size = 0;      // and how long it is there
+  uint32_t crc32 = 0;     // of its bytes in the blob
+  std::string entries;    // what begins or goes on in it, see AppendEntry()
+  // State of the tar's SHA-256 at the member's end; may be "".
+  std::string tar_state;
 };
 
 // One line of MemberRecord::entries.
@@ -44,8 +48,8 @@ void AppendEntry(EntryType type, std::string_view path, uint64_t continued_at,
 std::optional<std::vector<MemberEntry>> ReadEntries(std::string_view entries);
 
 // Of a whole blob, in its order. As bytes (numbers LEB128):
-//   "IMGM" 1 | length encoder | n | n x (length sha256, tar_size, size, crc32,
-//   length entries)
+//   "IMGM" 2 | length encoder | n | n x (length identity, tar_size, size,
+//   crc32, length entries, length tar_state)
 // `encoder` names compression, level and library version: members of another
 // one are not the bytes that this program would write.
 struct MemberIndex {
@@ -64,8 +68,7 @@ class ReusableBlob {
   // `blob` is open for reading.
   ReusableBlob(MemberIndex index, UniqueFd blob);
   // The member that decompresses to these bytes; nullptr when there is none.
-  const MemberRecord* Find(const std::string& tar_sha256,
-                           uint64_t tar_size) const;
+  const MemberRecord* Find(const std::string& identity) const;
   // Reads a member's bytes to `out` (member.size of them). False when they are
   // not what the index says.
   bool Read(const MemberRecord& member, std::byte* out) const;
@@ -74,7 +77,7 @@ class ReusableBlob {
  private:
   const MemberIndex index_;
   const UniqueFd blob_;
-  std::unordered_map<std::string, size_t> by_digest_;
+  std::unordered_map<std::string_view, size_t> by_identity_;
 };
 
 }  // namespace imgbuild::layer
