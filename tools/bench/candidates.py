@@ -1,5 +1,6 @@
 """imgbuild and its peers, each behind the same four verbs: build, push, pull,
 forget. What a command costs: wall clock, CPU, peak memory, bytes written."""
+import json
 import os
 import re
 import shlex
@@ -183,6 +184,57 @@ class Buildkit(Candidate):
 
     def forget(self, *_):
         self.try_run("prune", "--all")
+
+
+class Bare(Candidate):
+    """No builder: what its work cannot do without. For W1 a walk that lstats the context's files, for
+    W2 the commands of its steps in one root file system, each through the OCI runtime."""
+
+    # crun refuses a host with both kinds of cgroups, so it is given a mount namespace with one.
+    RUNTIME = ("mount -t cgroup2 none /sys/fs/cgroup && cd BUNDLE && for i in $(seq 20); do"
+               " crun --cgroup-manager=disabled run bare-$$-$i </dev/null || exit 1; done")
+
+    def __init__(self, work, base, imgbuild):
+        super().__init__("bare", [])
+        self.bundle = os.path.join(work, "bundle")
+        self.base, self.imgbuild = base, imgbuild
+
+    def _make_bundle(self):
+        rootfs = os.path.join(self.bundle, "rootfs")
+        if os.path.exists(rootfs):
+            return
+        os.makedirs(self.bundle, exist_ok=True)
+        dockerfile = os.path.join(self.bundle, "Dockerfile")
+        with open(dockerfile, "w") as out:
+            out.write(f"FROM {self.base}\n")
+        self.imgbuild.run("build", "-f", dockerfile, "--output", f"type=local,dest={rootfs}", self.bundle)
+        subprocess.run(["crun", "spec"], cwd=self.bundle, check=True)
+        path = os.path.join(self.bundle, "config.json")
+        with open(path) as spec:
+            config = json.load(spec)
+        config["process"].update(terminal=False, args=["/bin/sh", "-c", "echo x > /f"])
+        config["root"]["readonly"] = False
+        with open(path, "w") as out:
+            json.dump(config, out)
+
+    def build(self, dockerfile, context, *_, tag=TAG):
+        workload = os.path.basename(dockerfile)
+        if workload == "W1":
+            # -links makes it look at each file.
+            return self.run("find", context, "-links", "+1000000")
+        if workload == "W2":
+            self._make_bundle()
+            return self.run("unshare", "-m", "sh", "-c", self.RUNTIME.replace("BUNDLE", shlex.quote(self.bundle)))
+        raise Failed("bare: only W1 and W2")
+
+    def push(self, tag):
+        raise Failed("bare: only W1 and W2")
+
+    def pull(self, image):
+        raise Failed("bare: only W1 and W2")
+
+    def forget(self, *_):
+        pass
 
 
 KINDS = {"docker": Docker, "buildah": Buildah, "podman": Buildah, "buildkit": Buildkit}
