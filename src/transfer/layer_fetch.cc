@@ -2,13 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
+#include <optional>
 #include <thread>
+#include <vector>
 
 #include "imgbuild/layer/codec.h"
 #include "imgbuild/layer/extract.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/read_ahead.h"
+
+#include "transfer/window_budget.h"
 
 namespace imgbuild::transfer {
 namespace {
@@ -80,9 +85,39 @@ void Tell(const FetchContext& context, const oci::Descriptor& blob,
   if (context.options.on_layer) context.options.on_layer(blob, state, done);
 }
 
-// Unpacks a compressed stream. Throws when its DiffId is another one.
-void Unpack(const FetchContext& context, const LayerName& layer,
-            Reader& compressed) {
+// The first bytes of a stream, read ahead to look at them.
+class PeekedReader : public Reader {
+ public:
+  PeekedReader(Reader& next, size_t bytes) : next_(next), head_(bytes) {
+    size_t have = 0;
+    while (have < bytes) {
+      const size_t n = next_.Read(std::span(head_).subspan(have));
+      if (n == 0) break;
+      have += n;
+    }
+    head_.resize(have);
+  }
+  Bytes head() const { return head_; }
+  size_t Read(std::span<std::byte> buffer) override {
+    if (at_ == head_.size()) return next_.Read(buffer);
+    const size_t n = std::min(buffer.size(), head_.size() - at_);
+    std::copy_n(head_.begin() + static_cast<ptrdiff_t>(at_), n, buffer.begin());
+    at_ += n;
+    return n;
+  }
+
+ private:
+  Reader& next_;
+  std::vector<std::byte> head_;
+  size_t at_ = 0;
+};
+
+enum class NoRoom { kWait, kLater };
+
+// Unpacks a compressed stream. Throws when its DiffId is another one. False:
+// its window is too large to unpack it beside the others (NoRoom::kLater).
+bool Unpack(const FetchContext& context, const LayerName& layer, Reader& stream,
+            NoRoom no_room) {
   const auto compression = oci::LayerCompression(layer.blob.media_type);
   if (!compression) {
     throw Error(
@@ -90,6 +125,18 @@ void Unpack(const FetchContext& context, const LayerName& layer,
         fmt::format("layer {} has the media type {}, which is not the "
                     "type of a layer that can be unpacked",
                     layer.blob.digest.ToString(), layer.blob.media_type));
+  }
+  PeekedReader compressed(stream, kZstdHead);
+  const uint64_t window = *compression == oci::Compression::kZstd
+                              ? ZstdWindow(compressed.head())
+                              : 0;
+  // A frame that asks for more than is ever granted is refused by the decoder.
+  std::optional<WindowBudget::Grant> grant;
+  if (window > kUsualWindow) {
+    grant.emplace(no_room == NoRoom::kWait
+                      ? context.windows.Take(window, context.cancel)
+                      : context.windows.Try(window));
+    if (!*grant) return false;
   }
   const auto plain = layer::Decompress(compressed, *compression);
   HashingReader hashed(*plain);
@@ -117,6 +164,7 @@ void Unpack(const FetchContext& context, const LayerName& layer,
   }
   pending->Commit(diff_id, result);
   context.store.cache().PutLayer({diff_id, layer.blob, tar_size});
+  return true;
 }
 
 void UnpackStored(const FetchContext& context, const LayerName& layer) {
@@ -127,7 +175,7 @@ void UnpackStored(const FetchContext& context, const LayerName& layer) {
   }
   Tell(context, layer.blob, LayerState::kUnpacking);
   FdReader reader(file->get(), layer.blob.digest.ToString());
-  Unpack(context, layer, reader);
+  Unpack(context, layer, reader, NoRoom::kWait);
 }
 
 // The unpacking side of the pipeline, in a thread of its own.
@@ -136,8 +184,10 @@ class StreamingUnpack : public StreamTap {
   StreamingUnpack(const FetchContext& context, const LayerName& layer)
       : pipe_(kPipeBytes), thread_([this, &context, &layer] {
           try {
-            Unpack(context, layer, pipe_);
-            done_ = true;
+            // Whoever holds the room may need this download's place at the
+            // registry: the download does not wait for room, the blob does.
+            done_ = Unpack(context, layer, pipe_, NoRoom::kLater);
+            if (!done_) pipe_.CloseRead();
           } catch (...) {
             error_ = std::current_exception();
             pipe_.CloseRead();
@@ -166,7 +216,8 @@ class StreamingUnpack : public StreamTap {
         Error(ErrorCode::kRegistry, "the download started over")));
   }
   // REQUIRES: every byte was written and verified. False when the stream was
-  // abandoned and the layer must be unpacked from its blob.
+  // abandoned, or there was no room for its window: the layer must be unpacked
+  // from its blob.
   bool Finish() {
     if (!abandoned_) pipe_.CloseWrite();
     thread_.join();

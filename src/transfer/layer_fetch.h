@@ -4,6 +4,8 @@
 
 #include "imgbuild/transfer/transfer.h"
 
+#include "transfer/window_budget.h"
+
 namespace imgbuild::transfer {
 
 // What fetching and unpacking need; all of it outlives the calls.
@@ -12,6 +14,7 @@ struct FetchContext {
   registry::Client& client;
   const TransferOptions& options;
   const CancelToken& cancel;
+  WindowBudget& windows;
 };
 
 // Postcondition: the blob is in the store. `also`, if set, gets the bytes as

@@ -108,7 +108,9 @@ class Transfer::Impl {
                                    const oci::Digest& target,
                                    const oci::Document& document,
                                    PullPolicy policy);
-  FetchContext Context() { return {store_, client_, options_, cancel_}; }
+  FetchContext Context() {
+    return {store_, client_, options_, cancel_, windows_};
+  }
   template <typename Job>
   void Once(const std::string& key, Job job);
 
@@ -117,6 +119,7 @@ class Transfer::Impl {
   TransferOptions options_;
   const CancelToken& cancel_;
   InFlight in_flight_;
+  WindowBudget windows_;
   std::mutex callback_mutex_;
 };
 

@@ -2,6 +2,7 @@
 // zstd or plain tar can read, pulled and unpacked.
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 
 #include "imgbuild/layer/compress.h"
@@ -14,6 +15,7 @@
 #include "support/memory_store.h"
 #include "support/registry_doubles.h"
 #include "support/scripted_transport.h"
+#include "transfer/layer_fetch.h"
 
 namespace imgbuild::transfer {
 namespace {
@@ -47,6 +49,13 @@ std::string SkippableFrame(const std::string& data) {
   return LittleEndian(0x184D2A50) +
          LittleEndian(static_cast<uint32_t>(data.size())) + data;
 }
+// A frame whose decoder must keep 32 MiB, as zstd -20 makes them.
+std::string WideFrame(const std::string& data) {
+  constexpr char kWindow = (25 - 10) << 3;
+  const uint32_t header = static_cast<uint32_t>(data.size()) << 3 | 1;
+  return LittleEndian(0xFD2FB528) + std::string(1, '\0') + kWindow +
+         LittleEndian(header).substr(0, 3) + data;
+}
 // The empty member that ends an eStargz: an extra field says where the table
 // of contents begins.
 std::string StargzFooter() {
@@ -79,9 +88,9 @@ class LayerFormats : public ::testing::Test {
     writer.Finish();
     return out.Take();
   }
-  // Pulls an image whose layer is `blob`, and reads a file of it.
-  std::string Pulled(const std::string& blob, const std::string& type,
-                     const std::string& more = "") {
+  // An image whose layer is `blob`.
+  void AddImage(const std::string& blob, const std::string& type,
+                const std::string& more = "") {
     const std::string config =
         R"({"architecture":"amd64","os":"linux","rootfs":{"type":"layers",)"
         R"("diff_ids":[")" +
@@ -97,15 +106,19 @@ class LayerFormats : public ::testing::Test {
             layer_digest + R"(","size":)" + std::to_string(blob.size()) + more +
             "}]}",
         "application/vnd.oci.image.manifest.v1+json");
+  }
+  // Pulls it, and reads a file of it.
+  std::string Pulled(const std::string& blob, const std::string& type,
+                     const std::string& more = "") {
+    AddImage(blob, type, more);
     const auto image =
-        transfer_
-            .Pull(oci::Reference::Parse("r.example/a:t"),
-                  oci::Platform::Parse("linux/amd64"), PullPolicy::kAlways)
-            .image;
+        transfer_.Pull(name_, platform_, PullPolicy::kAlways).image;
     const auto tree = store_->snapshots().View(image.config.diff_ids);
     return ReadFromTree(*tree, "hello", 100).value_or("");
   }
 
+  const oci::Reference name_ = oci::Reference::Parse("r.example/a:t");
+  const oci::Platform platform_ = oci::Platform::Parse("linux/amd64");
   std::string tar_;
   testing::FakeRegistry registry_;
   testing::ScriptedTransport transport_;
@@ -151,6 +164,49 @@ TEST_F(LayerFormats, ZstdChunkedIsZstd) {
              R"(,"annotations":{"io.github.containers.zstd-chunked.)"
              R"(manifest-position":"1:2:3:1"})"),
       "world");
+}
+
+// Decoders of many layers at once must not take 128 MiB each: what finds no
+// room is stored, and unpacked when there is some.
+TEST_F(LayerFormats, WideZstdWindowsTakeTurns) {
+  AddImage(WideFrame(tar_), kZstd);
+  const auto image = transfer_.Resolve(name_, platform_, PullPolicy::kAlways);
+  const LayerName layer = LayersOf(image).front();
+  WindowBudget windows;
+  std::optional<WindowBudget::Grant> other(windows.Try(1u << 20));
+  bool from_the_store = false;
+  TransferOptions options;
+  options.on_layer = [&](const auto&, LayerState state, uint64_t) {
+    if (state != LayerState::kUnpacking) return;
+    from_the_store = store_->content().Has(layer.blob.digest);
+    other.reset();
+  };
+  FetchAndUnpack({*store_, *under_test_.client, options, cancel_, windows},
+                 layer);
+  EXPECT_TRUE(from_the_store);
+  EXPECT_TRUE(windows.Try(32u << 20)) << "a grant was kept";
+  const auto tree = store_->snapshots().View(image.config.diff_ids);
+  EXPECT_EQ(ReadFromTree(*tree, "hello", 100), "world");
+  size_t fetched = 0;
+  for (const std::string& line : transport_.Log()) {
+    fetched += line.find(layer.blob.digest.ToString()) != std::string::npos;
+  }
+  EXPECT_EQ(fetched, 1u);
+}
+
+TEST_F(LayerFormats, AWideZstdWindowAloneIsUnpackedAsItComes) {
+  AddImage(WideFrame(tar_), kZstd);
+  const auto image = transfer_.Resolve(name_, platform_, PullPolicy::kAlways);
+  WindowBudget windows(8u << 20);  // less than it asks for
+  bool from_the_store = false;
+  TransferOptions options;
+  options.on_layer = [&](const auto&, LayerState state, uint64_t) {
+    from_the_store |= state == LayerState::kUnpacking;
+  };
+  FetchAndUnpack({*store_, *under_test_.client, options, cancel_, windows},
+                 LayersOf(image).front());
+  EXPECT_FALSE(from_the_store);
+  EXPECT_TRUE(store_->snapshots().Has(image.config.diff_ids.front()));
 }
 
 // What the media type says and what the bytes are must agree.
