@@ -42,14 +42,21 @@ def need(program):
 class Registry:
     """Debian's docker-registry on a loopback port that the kernel picks."""
 
-    def __init__(self, delete=False):
+    def __init__(self, delete=False, htpasswd=None):
+        """HTPASSWD: the lines of such a file; without it, all may do all."""
         self.dir = tempfile.mkdtemp(prefix="imgbuild-e2e-registry.")
         config = pathlib.Path(self.dir, "config.yml")
+        auth = ""
+        if htpasswd:
+            pathlib.Path(self.dir, "htpasswd").write_text(htpasswd)
+            auth = ("auth: {htpasswd: {realm: test, "
+                    f"path: {self.dir}/htpasswd}}}}\n")
         config.write_text(
             "version: 0.1\n"
             "log: {accesslog: {disabled: false}}\n"
             f"storage: {{filesystem: {{rootdirectory: {self.dir}/data}}, "
             f"delete: {{enabled: {str(delete).lower()}}}}}\n"
+            f"{auth}"
             'http: {addr: "127.0.0.1:0"}\n')
         self.log = pathlib.Path(self.dir, "log")
         with open(self.log, "wb") as log:
@@ -79,6 +86,11 @@ class Registry:
     def requests(self):
         """The request lines that were answered, without HEAD and ping."""
         return re.findall(r'"((?:GET|POST|PUT) /v2/\S+) HTTP',
+                          self.log.read_text(errors="replace"))
+
+    def every_request(self):
+        """Those too."""
+        return re.findall(r'"([A-Z]+ /v2/\S*) HTTP',
                           self.log.read_text(errors="replace"))
 
     def blob_path(self, digest):

@@ -188,6 +188,15 @@ class Downloads(harness.Case):
         return [manifest["config"]["digest"],
                 *(layer["digest"] for layer in manifest["layers"])]
 
+    def test_everything_is_here(self):
+        """One question to the registry, whatever its log counts."""
+        name = f"{self.registry.address}/base:1"
+        self.imgbuild("pull", "-q", name)
+        before = len(self.registry.every_request())
+        self.imgbuild("pull", "-q", name)
+        self.assertEqual(self.registry.every_request()[before:],
+                         ["HEAD /v2/base/manifests/1"])
+
     def test_one_download_for_several_processes(self):
         together = 4
 
