@@ -29,8 +29,8 @@ BuildResult Assemble(const plan::BuildGraph& graph,
                      const std::vector<VertexResult>& results,
                      const std::map<std::string, std::string>& annotations) {
   oci::ImageConfig config = graph.image.config;
-  const std::vector<transfer::LayerName>& layers =
-      results[graph.image.result].layers;
+  const std::vector<transfer::LayerName> layers =
+      results[graph.image.result].layers.Layers();
   config.diff_ids.clear();
   oci::Manifest manifest{std::string(oci::media_type::kOciManifest),
                          {std::string(oci::media_type::kOciConfig),

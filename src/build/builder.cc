@@ -72,7 +72,7 @@ std::vector<bool> FilesWanted(const plan::BuildGraph& graph) {
 class Run {
  public:
   Run(BuildEnvironment& env, const BuildRequest& request)
-      : state_{env, request, CancelToken()},
+      : state_{env, request, CancelToken(), TreeCache(request.jobs + 1)},
         forward_(env.cancel, state_.cancel),
         files_wanted_(FilesWanted(request.graph)),
         results_(request.graph.vertices.size()) {

@@ -110,7 +110,7 @@ std::optional<store::StoredLayer> PerformRun(Step& step,
   exec::ProcessSpec spec =
       MakeSpec(op, step.state().request.limits, *root, mounts);
   const auto active =
-      step.env().store.snapshots().Prepare(step.parent().Chain());
+      step.env().store.snapshots().Prepare(step.parent().layers.DiffIds());
   spec.rootfs = active->mount();
   exec::ExecIo io;
   io.on_output = [&](int stream, std::string_view bytes) {

@@ -24,20 +24,6 @@ class IngestWriter : public Writer {
 
 }  // namespace
 
-std::vector<oci::DiffId> VertexResult::Chain() const {
-  std::vector<oci::DiffId> chain;
-  chain.reserve(layers.size());
-  for (const transfer::LayerName& layer : layers) {
-    chain.push_back(layer.diff_id);
-  }
-  return chain;
-}
-
-std::string VertexResult::ChainKey() const {
-  const auto chain = oci::ChainOf(Chain());
-  return chain ? chain->ToString() : "";
-}
-
 Step::Step(BuildState& state, const plan::Vertex& vertex, VertexId progress_id,
            const VertexResult* parent, std::vector<const VertexResult*> inputs,
            bool files_wanted)
@@ -60,9 +46,15 @@ RemoteSource& Step::Remote(size_t i) {
   return *remotes_[i];
 }
 
+std::shared_ptr<const FileTree> Step::TreeOf(const LayerChain& layers) {
+  layers.EnsureUnpacked(env().transfer);
+  store::Snapshotter& snapshots = env().store.snapshots();
+  return state_.request.slow_path ? snapshots.View(layers.DiffIds())
+                                  : state_.trees.Get(snapshots, layers);
+}
+
 std::shared_ptr<const FileTree> Step::ParentTree() {
-  env().transfer.EnsureUnpacked(parent_->layers);
-  return env().store.snapshots().View(parent_->Chain());
+  return TreeOf(parent_->layers);
 }
 
 std::shared_ptr<const context::ContextSource> Step::Source(
@@ -75,12 +67,9 @@ std::shared_ptr<const context::ContextSource> Step::Source(
                     ? "this build has no context"
                     : fmt::format("there is no context {}", from.context));
   }
-  const VertexResult& input = *inputs_[from.vertex];
-  env().transfer.EnsureUnpacked(input.layers);
-  std::shared_ptr<const FileTree> tree =
-      env().store.snapshots().View(input.Chain());
-  return context::OpenTreeContext(std::move(tree), "the stage it copies from",
-                                  env().pool, state_.cancel);
+  return context::OpenTreeContext(TreeOf(inputs_[from.vertex]->layers),
+                                  "the stage it copies from", env().pool,
+                                  state_.cancel);
 }
 
 // A selection from a stage is a function of the stage's chain: its digest is
@@ -100,7 +89,7 @@ std::string Step::ContentDigest(const plan::FileSource& from) {
   };
   if (from.kind == plan::FileSource::Kind::kContext) return compute();
   plan::Recipe recipe;
-  recipe.Add("selection-of", inputs_[from.vertex]->ChainKey());
+  recipe.Add("selection-of", inputs_[from.vertex]->layers.Key());
   const auto& copy = std::get<plan::CopyOp>(vertex_.op);
   for (const auto& pattern : copy.patterns) recipe.Add("source", pattern.text);
   for (const auto& pattern : copy.excludes) recipe.Add("exclude", pattern);
@@ -113,7 +102,7 @@ std::string Step::ContentDigest(const plan::FileSource& from) {
 
 plan::KeyInputs Step::MakeInputs() {
   plan::KeyInputs inputs;
-  inputs.parent = parent_->ChainKey();
+  inputs.parent = parent_->layers.Key();
   if (const auto* copy = std::get_if<plan::CopyOp>(&vertex_.op)) {
     if (!copy->patterns.empty()) {
       inputs.contents.push_back(ContentDigest(copy->source));
@@ -179,7 +168,7 @@ void Step::ExplainMiss(const plan::Recipe& recipe) {
 
 VertexResult Step::UseImage(const plan::ImageOp& op) {
   VertexResult result;
-  result.layers = transfer::LayersOf(op.image);
+  result.layers = LayerChain(transfer::LayersOf(op.image));
   result.cached = true;
   return result;
 }
@@ -220,7 +209,8 @@ VertexResult Step::Run() {
   // Hits too: the next miss is explained against what this build had.
   env().store.cache().SetLastRecipe(Slot(), recipe.Text());
   if (result.own) {
-    result.layers.push_back({result.own->diff_id, result.own->blob});
+    result.layers =
+        parent_->layers.With({result.own->diff_id, result.own->blob});
   }
   return result;
 }

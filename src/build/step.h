@@ -12,21 +12,19 @@
 #include "imgbuild/layer/layer_writer.h"
 #include "imgbuild/plan/cache_key.h"
 
+#include "build/layer_chain.h"
 #include "build/selection.h"
 
 namespace imgbuild::build {
 
 class RemoteSource;
 
-// What a vertex came to: the layers of its root file system, bottom first.
+// What a vertex came to.
 struct VertexResult {
-  std::vector<transfer::LayerName> layers;
+  LayerChain layers;  // of its root file system
   // The layer that this vertex itself made, if it made one.
   std::optional<store::StoredLayer> own;
   bool cached = false;
-
-  std::vector<oci::DiffId> Chain() const;
-  std::string ChainKey() const;  // "" for no layers
 };
 
 // Shared by all steps of a build. Thread-safe as its parts are.
@@ -34,6 +32,7 @@ struct BuildState {
   BuildEnvironment& env;
   const BuildRequest& request;
   CancelToken cancel;  // of this build: also set by the first failure
+  TreeCache trees;     // one for each step at work, and one for one that waits
 };
 
 class Step {
@@ -81,6 +80,7 @@ class Step {
 
  private:
   VertexResult UseImage(const plan::ImageOp& op);
+  std::shared_ptr<const FileTree> TreeOf(const LayerChain& layers);
   std::optional<store::CacheRecord> FindCached(const plan::Recipe& recipe);
   std::optional<store::StoredLayer> Perform();
   std::string ContentDigest(const plan::FileSource& from);

@@ -122,11 +122,13 @@ std::string Digest::ToString() const {
 std::optional<ChainId> ChainOf(const std::vector<DiffId>& diff_ids) {
   std::optional<ChainId> chain;
   for (const DiffId& diff_id : diff_ids) {
-    chain = ChainId(
-        chain ? Digest::OfBytes(chain->ToString() + " " + diff_id.ToString())
-              : diff_id.digest());
+    chain = chain ? ChainOf(*chain, diff_id) : ChainId(diff_id.digest());
   }
   return chain;
+}
+
+ChainId ChainOf(const ChainId& below, const DiffId& diff_id) {
+  return ChainId(Digest::OfBytes(below.ToString() + " " + diff_id.ToString()));
 }
 
 struct Hasher::Context {

@@ -278,23 +278,29 @@ std::vector<LocalSnapshotter::Piece> LocalSnapshotter::PiecesOf(
   return pieces;
 }
 
+TreeLayer LocalSnapshotter::LayerOf(const oci::DiffId& id,
+                                    const LayerMeta& meta,
+                                    const std::optional<oci::DiffId>& base) {
+  TreeLayer layer;
+  layer.name = id.ToString();
+  layer.dir = base.value_or(id).hex() + "/" + kFilesName;
+  layer.device = std::stoull(id.hex().substr(0, 15), nullptr, 16);
+  if (base) {
+    // Its root says nothing: the layer's tar does not either.
+    layer.implied.emplace_back();
+  } else {
+    layer.implied = meta.implied;
+    layer.links = meta.links;
+  }
+  return layer;
+}
+
 std::shared_ptr<const OverlayTree> LocalSnapshotter::TreeOf(
     const Stack& stack, size_t count) const {
   std::vector<TreeLayer> layers;
   for (const Piece& piece : PiecesOf(stack, count)) {
-    const oci::DiffId& id = stack.layers[piece.layer];
-    TreeLayer layer;
-    layer.name = id.ToString();
-    layer.dir = piece.base.value_or(id).hex() + "/" + kFilesName;
-    layer.device = std::stoull(id.hex().substr(0, 15), nullptr, 16);
-    if (piece.base) {
-      // Its root says nothing: the layer's tar does not either.
-      layer.implied.emplace_back();
-    } else {
-      layer.implied = stack.metas[piece.layer].implied;
-      layer.links = stack.metas[piece.layer].links;
-    }
-    layers.push_back(std::move(layer));
+    layers.push_back(LayerOf(stack.layers[piece.layer],
+                             stack.metas[piece.layer], piece.base));
   }
   std::ranges::reverse(layers);
   UniqueFd dir(::fcntl(layout_.layers_fd(), F_DUPFD_CLOEXEC, 3));
@@ -307,6 +313,28 @@ std::shared_ptr<const FileTree> LocalSnapshotter::View(
     const std::vector<oci::DiffId>& chain) {
   const Stack stack = Lock(chain);
   return TreeOf(stack, stack.layers.size());
+}
+
+std::shared_ptr<const FileTree> LocalSnapshotter::ViewOn(
+    const FileTree& below, const oci::DiffId& layer) {
+  const auto* tree = dynamic_cast<const OverlayTree*>(&below);
+  if (tree == nullptr) return nullptr;
+  // The locks of `below` get one more, so that a chain of views holds one
+  // descriptor.
+  const auto locks = std::static_pointer_cast<LayerLocks>(tree->keep());
+  locks->Add({layer});
+  const std::vector<oci::DiffId> bases = BasesOf({layer});
+  locks->Add(bases);
+  const auto meta = ReadMeta(layout_, layer, opaque_xattr());
+  if (!meta || meta->opaque_root) return nullptr;
+  TreeLayer own = LayerOf(layer, *meta, std::nullopt);
+  // What comes twice counts once, at its upper place.
+  if (tree->HasLayer(own.dir)) return nullptr;
+  if (!meta->base) return std::make_shared<OverlayTree>(*tree, std::move(own));
+  TreeLayer base = LayerOf(layer, *meta, meta->base);
+  if (tree->HasLayer(base.dir)) return nullptr;
+  return std::make_shared<OverlayTree>(OverlayTree(*tree, std::move(base)),
+                                       std::move(own));
 }
 
 std::vector<std::string> LocalSnapshotter::LowerOf(const Stack& stack) const {

@@ -30,6 +30,8 @@ class LocalSnapshotter : public Snapshotter {
   std::optional<Delta> DeltaOf(const oci::DiffId& diff_id) const override;
   std::shared_ptr<const FileTree> View(
       const std::vector<oci::DiffId>& chain) override;
+  std::shared_ptr<const FileTree> ViewOn(const FileTree& below,
+                                         const oci::DiffId& layer) override;
   std::unique_ptr<Active> Prepare(
       const std::vector<oci::DiffId>& chain) override;
   std::unique_ptr<Active> PrepareIn(const std::vector<oci::DiffId>& chain,
@@ -62,6 +64,8 @@ class LocalSnapshotter : public Snapshotter {
   static std::vector<Piece> PiecesOf(const Stack& stack, size_t count);
   Stack Lock(const std::vector<oci::DiffId>& chain) const;
   void LockBases(Stack& stack) const;
+  static TreeLayer LayerOf(const oci::DiffId& id, const LayerMeta& meta,
+                           const std::optional<oci::DiffId>& base);
   // Of the lowest `count` layers.
   std::shared_ptr<const OverlayTree> TreeOf(const Stack& stack,
                                             size_t count) const;

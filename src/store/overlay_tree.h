@@ -44,6 +44,10 @@ class OverlayTree : public FileTree {
   // Throws Error(kHost) when a hard link's target is in no layer below it.
   OverlayTree(UniqueFd dir, std::vector<TreeLayer> layers,
               std::string opaque_xattr, std::shared_ptr<void> keep);
+  // `below` with one layer more on top: answers as a tree of all these layers
+  // would, but what `below` has listed is not read again. REQUIRES: `below`
+  // has no layer with the directory of `above`.
+  OverlayTree(const OverlayTree& below, TreeLayer above);
 
   std::optional<FileInfo> Lstat(const std::string& path) const override;
   std::string ReadLink(const std::string& path) const override;
@@ -51,6 +55,9 @@ class OverlayTree : public FileTree {
   UniqueFd Open(const std::string& path) const override;
   std::map<std::string, std::string> Xattrs(
       const std::string& path) const override;
+
+  bool HasLayer(const std::string& dir) const;
+  const std::shared_ptr<void>& keep() const { return keep_; }
 
  private:
   struct Name;
@@ -71,7 +78,14 @@ class OverlayTree : public FileTree {
     std::map<std::string, std::vector<std::string>> links_by_parent;
   };
 
-  void ResolveLinks();
+  // `lower`: the layers so far, maybe this tree itself.
+  void Push(TreeLayer spec, const OverlayTree& lower);
+  // What `below` has listed, with the topmost layer merged in.
+  void TakeListings(const OverlayTree& below);
+  void MergeTop(const std::string& path);
+  static void AddName(std::vector<Raw>::iterator first,
+                      std::vector<Raw>::iterator last, Directory* directory);
+  void ForgetBelow(const std::string& path);
   std::optional<Place> Find(const std::string& path) const;
   std::optional<Place> PlaceOf(const Directory& parent, const Name& name,
                                const std::string& path) const;
@@ -87,8 +101,8 @@ class OverlayTree : public FileTree {
   void Remember(const std::string& path, const DirectoryPtr& directory) const;
   std::string OnDisk(const Place& place) const;
 
-  UniqueFd dir_;
-  std::vector<Layer> layers_;
+  std::shared_ptr<const UniqueFd> dir_;
+  std::vector<std::shared_ptr<const Layer>> layers_;  // bottom first
   std::string opaque_xattr_;
   std::string private_prefix_;  // "trusted.overlay."
   std::shared_ptr<void> keep_;
@@ -97,6 +111,8 @@ class OverlayTree : public FileTree {
   mutable std::unordered_map<std::string, DirectoryPtr> cache_;
   mutable std::list<std::string> cache_order_;
   mutable size_t cached_names_ = 0;
+  // Until then every directory in cache_ has its parent there.
+  mutable bool evicted_ = false;
 };
 
 }  // namespace imgbuild::store

@@ -31,9 +31,9 @@ std::vector<VertexResult> Results() {
   const auto base =
       Layer("base", std::string(oci::media_type::kDockerLayerGzip));
   const auto made = Layer("a", std::string(oci::media_type::kOciLayerGzip));
-  results[0].layers = {base, made};
+  results[0].layers = LayerChain({base, made});
   results[0].own = store::StoredLayer{made.diff_id, made.blob, 20};
-  results[1].layers = {base, made};
+  results[1].layers = results[0].layers;
   return results;
 }
 

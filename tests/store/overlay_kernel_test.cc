@@ -115,6 +115,15 @@ TEST_F(OverlayKernelTest, AgreesWithTheKernelOverRandomStacks) {
       const Lines ours = Comparable(*snapshots().View(chain));
       EXPECT_EQ(ours, Comparable(MergedTree(plain, snapshots().opaque_xattr())))
           << "round " << round << " turn " << turn;
+      // The same, grown layer by layer from one that has been read.
+      std::shared_ptr<const FileTree> grown = snapshots().View({chain[0]});
+      for (size_t i = 1; i < chain.size(); ++i) {
+        Comparable(*grown);
+        grown = snapshots().ViewOn(*grown, chain[i]);
+        ASSERT_TRUE(grown);
+      }
+      EXPECT_EQ(ours, Comparable(*grown))
+          << "round " << round << " turn " << turn;
       const auto active = snapshots().Prepare(chain);
       const UniqueFd mount = MountOverlay(active->mount());
       ASSERT_TRUE(mount) << std::strerror(errno);

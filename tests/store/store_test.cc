@@ -342,5 +342,65 @@ TEST(StoreMisc, ThreadsShareAStore) {
   EXPECT_EQ(store.snapshots().List().size(), 20u);
 }
 
+class ViewOnTest : public testing::Test {
+ protected:
+  Snapshotter& snapshots() { return fixture_.store().snapshots(); }
+  static oci::DiffId Id(const std::string& text) {
+    return oci::DiffId(oci::Digest::OfBytes(text));
+  }
+  // A layer that has one file in the directory d.
+  oci::DiffId Add(const std::string& name,
+                  const layer::ExtractResult& result = {}) {
+    return Commit(name, snapshots().Begin(), result);
+  }
+  static oci::DiffId Commit(const std::string& name,
+                            std::unique_ptr<PendingLayer> pending,
+                            const layer::ExtractResult& result = {}) {
+    fs::MakeDir(pending->fd(), "d", 0755);
+    fs::WriteFileAtomic(pending->fd(), "d/" + name, name);
+    pending->Commit(Id(name), result);
+    return Id(name);
+  }
+  LocalFixture fixture_;
+};
+
+TEST_F(ViewOnTest, WhatWasListedIsNotReadAgain) {
+  const auto low = Add("low");
+  const auto high = Add("high");
+  const auto below = snapshots().View({low});
+  EXPECT_EQ(below->List("d"), std::vector<std::string>{"low"});
+  const UniqueFd layers = fs::OpenDir(AT_FDCWD, fixture_.root() + "/layers");
+  fs::RemoveTree(layers.get(), low.hex() + "/fs/d");
+  EXPECT_EQ(snapshots().ViewOn(*below, high)->List("d"),
+            (std::vector<std::string>{"high", "low"}));
+}
+
+TEST_F(ViewOnTest, KeepsTheLayersAfterTheViewBelowHasGone) {
+  const auto low = Add("low");
+  const auto high = Add("high");
+  const auto view = snapshots().ViewOn(*snapshots().View({low}), high);
+  EXPECT_FALSE(snapshots().Remove(low));
+  EXPECT_FALSE(snapshots().Remove(high));
+  EXPECT_EQ(fs::ReadFd(view->Open("d/low").get(), 10, ""), "low");
+}
+
+TEST_F(ViewOnTest, GivesUpWhereTheWholeChainDecides) {
+  const auto low = Add("low");
+  const auto delta = Commit("delta", snapshots().BeginOn(low));
+  layer::ExtractResult opaque;
+  opaque.opaque_root = true;
+  const auto closed = Add("closed", opaque);
+  const auto view = snapshots().View({low});
+  EXPECT_EQ(snapshots().ViewOn(*view, low), nullptr);
+  EXPECT_EQ(snapshots().ViewOn(*view, delta), nullptr);
+  EXPECT_EQ(snapshots().ViewOn(*view, closed), nullptr);
+  EXPECT_EQ(snapshots().ViewOn(*view, Id("absent")), nullptr);
+  // A delta on another one brings that one along.
+  const auto other = snapshots().View({Add("other")});
+  EXPECT_EQ(other->List("d"), std::vector<std::string>{"other"});
+  EXPECT_EQ(snapshots().ViewOn(*other, delta)->List("d"),
+            (std::vector<std::string>{"delta", "low", "other"}));
+}
+
 }  // namespace
 }  // namespace imgbuild::store

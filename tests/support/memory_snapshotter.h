@@ -28,6 +28,10 @@ class MemorySnapshotter : public Snapshotter {
   }
   std::shared_ptr<const FileTree> View(
       const std::vector<oci::DiffId>& chain) override;
+  std::shared_ptr<const FileTree> ViewOn(const FileTree&,
+                                         const oci::DiffId&) override {
+    return nullptr;
+  }
   std::unique_ptr<Active> Prepare(
       const std::vector<oci::DiffId>& chain) override;
   std::unique_ptr<Active> PrepareIn(const std::vector<oci::DiffId>& chain,

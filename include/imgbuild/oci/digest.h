@@ -73,6 +73,8 @@ using ImageId = TypedDigest<struct ImageIdTag>;
 
 // nullopt for no layers.
 std::optional<ChainId> ChainOf(const std::vector<DiffId>& diff_ids);
+// The stack `below` with one layer more.
+ChainId ChainOf(const ChainId& below, const DiffId& diff_id);
 
 // Feeds bytes, yields a Digest. Uses the CPU's SHA instructions (EVP).
 class Hasher : public Writer {

@@ -84,6 +84,12 @@ class Snapshotter {
   // from being pruned while it lives.
   virtual std::shared_ptr<const FileTree> View(
       const std::vector<oci::DiffId>& chain) = 0;
+  // The View of the layers of `below` and one more, at the cost of that one:
+  // what `below` has read is not read again. `below` is from View() or
+  // ViewOn(). nullptr: only View() of the whole chain can tell how these stand
+  // on one another.
+  virtual std::shared_ptr<const FileTree> ViewOn(const FileTree& below,
+                                                 const oci::DiffId& layer) = 0;
   virtual std::unique_ptr<Active> Prepare(
       const std::vector<oci::DiffId>& chain) = 0;
   // Prepare() with the writable part in `directory` (absolute, existing, on
