@@ -205,7 +205,10 @@ class OfflineFetcher : public Fetcher {
   registry::Download FetchUrl(const std::string& url,
                               const registry::Validators&, Writer&,
                               const CancelToken&) override {
-    throw Refused(ShownUrl(url));
+    throw Refused(ShownUrl(url))
+        .WithHint(
+            "`imgbuild lock fetch` brings the files of a lock into the "
+            "store");
   }
   std::string ResolveCommit(const plan::GitSource& source,
                             const CancelToken&) override {
@@ -214,7 +217,10 @@ class OfflineFetcher : public Fetcher {
   }
   void Checkout(const plan::GitSource& source, const std::string&,
                 const std::string&, const CancelToken&) override {
-    throw Refused(ShownUrl(source.remote));
+    throw Refused(ShownUrl(source.remote))
+        .WithHint(
+            "the store keeps no repositories: a build with --locked "
+            "fetches the commit, and its step is cached from then on");
   }
 
  private:

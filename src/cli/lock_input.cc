@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstdlib>
 
 #include "imgbuild/build/image_resolver.h"
@@ -39,7 +40,20 @@ std::optional<std::string> LockText(const BuildInput& input,
     return fs::ReadFileIfExists(AT_FDCWD, path, lock::kMaxLockBytes + 1);
   }
   const UniqueFd fd = fs::TryOpenInRoot(root, name, O_RDONLY | O_NONBLOCK);
-  if (!fd || !S_ISREG(fs::Fstat(fd.get()).st_mode)) return std::nullopt;
+  if (!fd) {
+    const int error = errno;
+    // A link that leads nowhere is a lock that was lost, and not none.
+    if (error == ENOENT &&
+        !fs::TryOpenInRoot(root, name, O_PATH | O_NOFOLLOW)) {
+      return std::nullopt;
+    }
+    throw ErrnoError("open", path, error);
+  }
+  if (!S_ISREG(fs::Fstat(fd.get()).st_mode)) {
+    throw Error(ErrorCode::kHost,
+                "read " + Quoted(path) + ": not a regular file")
+        .WithHint("--no-locked builds without a lock");
+  }
   return fs::ReadFd(fd.get(), lock::kMaxLockBytes + 1, path);
 }
 

@@ -269,6 +269,22 @@ const std::vector<SarifRule>& Rules() {
   return rules;
 }
 
+// Stands alone: a reader of annotations sees neither the name nor the digests
+// beside it.
+std::string Sentence(const Finding& finding) {
+  std::string out = ShownName(finding.kind, finding.name);
+  if (!finding.message.empty() &&
+      finding.message.find(out) != std::string::npos) {
+    return finding.message;
+  }
+  if (!finding.before.empty() && !finding.after.empty()) {
+    out += fmt::format(": {} → {}", ShownDigest(finding.before),
+                       ShownDigest(finding.after));
+  }
+  if (!finding.message.empty()) out += ": " + finding.message;
+  return out;
+}
+
 std::string FindingsAsSarif(const std::vector<FileFindings>& files) {
   std::vector<SarifResult> results;
   for (const FileFindings& file : files) {
@@ -279,9 +295,7 @@ std::string FindingsAsSarif(const std::vector<FileFindings>& files) {
       result.level = finding.state == State::kUnused  ? SarifLevel::kNote
                      : finding.state == State::kMoved ? SarifLevel::kWarning
                                                       : SarifLevel::kError;
-      result.message = finding.message.empty()
-                           ? ShownName(finding.kind, finding.name)
-                           : finding.message;
+      result.message = Sentence(finding);
       result.file = file.path;
       result.range = finding.range;
       results.push_back(std::move(result));

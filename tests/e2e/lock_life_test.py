@@ -240,6 +240,82 @@ class Life(lock_test.LockCase):
 
     # --- names that no Dockerfile has ---------------------------------------
 
+    def test_what_stands_in_place_of_a_lock(self):
+        self.push("one")
+        self.dockerfile(f"FROM {self.host}/one:1\n")
+        lock = self.context / "Dockerfile.lock"
+        lock.symlink_to("nowhere")
+        self.assertIn("Dockerfile.lock", self.build(status=5).error)
+        lock.unlink()
+        lock.mkdir()
+        self.assert_error(
+            self.build(status=5),
+            "error: read \"Dockerfile.lock\": not a regular file\n"
+            "   = hint: --no-locked builds without a lock\n")
+        self.build("--no-locked")
+        lock.rmdir()
+        self.build()
+
+    def test_sixteen_names_are_asked_for_at_a_time(self):
+        gate = threading.Barrier(16)
+        asked, under_way, most = [], set(), []
+        mutex = threading.Lock()
+
+        class Upstream(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *args):
+                pass
+
+            def do_HEAD(self):
+                self.do_GET()
+
+            def do_GET(self):
+                status, kind, body = 200, "application/json", b"{}"
+                by_tag = re.match(r"/v2/n\d+/manifests/1$", self.path)
+                if by_tag:
+                    with mutex:
+                        asked.append(self.path)
+                        under_way.add(self.path)
+                        most.append(len(under_way))
+                    # Nobody is answered before there are sixteen: with fewer
+                    # at a time this breaks, and the answer is an error.
+                    try:
+                        gate.wait(harness.SECONDS / 2)
+                    except threading.BrokenBarrierError:
+                        status = 500
+                    with mutex:
+                        under_way.discard(self.path)
+                if by_tag:
+                    kind, body = MANIFEST, manifest
+                elif "/blobs/" in self.path:
+                    body = config
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Docker-Content-Digest",
+                                 harness.digest_of(body))
+                self.end_headers()
+                if self.command == "GET":
+                    self.wfile.write(body)
+
+        manifest = self.registry.blob_path(self.push("one")).read_bytes()
+        config = self.registry.blob_path(
+            json.loads(manifest)["config"]["digest"]).read_bytes()
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        self.dockerfile("".join(
+            f"FROM 127.0.0.1:{server.server_port}/n{i}:1\n"
+            for i in range(48)))
+        for words in (["lock"], ["lock", "--check"], ["lock", "--update"]):
+            del asked[:], most[:]
+            self.imgbuild(*words)
+            self.assertEqual(len(asked), 48, words)
+            self.assertEqual(len(set(asked)), 48, words)
+            self.assertEqual(max(most), 16, words)
+
     def test_a_name_for_run_alone(self):
         self.push("one")
         old = self.push("tool", b"old\n")
@@ -309,6 +385,10 @@ class Life(lock_test.LockCase):
         run = json.loads(check("sarif"))["runs"][0]
         self.assertEqual([r["ruleId"] for r in run["results"]],
                          ["lock-moved"])
+        self.assertEqual(
+            self.replaced(run["results"][0]["message"]["text"]),
+            f"REGISTRY/moving:1: {old[:19]} → {new[:19]}: "
+            + note.split("  ")[0])
         place = run["results"][0]["locations"][0]["physicalLocation"]
         self.assertEqual(place["artifactLocation"]["uri"], "Dockerfile")
         self.assertEqual(place["region"]["startLine"], 1)
@@ -463,6 +543,33 @@ class Life(lock_test.LockCase):
         self.imgbuild("prune", "-f", "all")
         self.assertIn(f"{url}/f is not in the store, and --frozen fetches "
                       "nothing\n --> Dockerfile:2:5\n",
+                      self.build("--frozen", status=6).error)
+        self.assertIn("hint: `imgbuild lock fetch` brings the files",
+                      self.build("--frozen", status=6).error)
+
+    def test_fetched_files_survive_a_limit(self):
+        self.push("one")
+        files = tempfile.mkdtemp(dir=self.dir)
+        with open(f"{files}/f", "wb") as file:
+            file.write(os.urandom(2 << 20))
+        url, server = self.serve(files)
+        self.dockerfile(f"FROM {self.host}/one:1\nADD {url}/f /f\n"
+                        'CMD ["cat", "/version"]\n')
+        self.imgbuild("lock")
+        self.imgbuild("lock", "fetch")
+        server.shutdown()
+        # All that is there is locked, and it is more than the limit.
+        self.imgbuild("prune", "--store-max", "1M", "--keep-locked",
+                      "Dockerfile.lock", status=5)
+        self.write("small", "FROM scratch\nCOPY small /\n")
+        self.build("-f", "small", "--store-max", "1M", "--keep-locked",
+                   "Dockerfile.lock", status=5)
+        self.build("--frozen", "-t", "app:1")
+        self.assertEqual(self.imgbuild("run", "--rm", "app:1").stdout, "one\n")
+        self.imgbuild("rmi", "app:1")
+        # Without the flag it goes.
+        self.imgbuild("prune", "--store-max", "1M", status=None)
+        self.assertIn("is not in the store, and --frozen fetches nothing",
                       self.build("--frozen", status=6).error)
 
     def test_plan_out_of_a_bundle(self):
