@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <map>
+#include <mutex>
 #include <set>
 #include <utility>
 
@@ -37,16 +38,19 @@ class MemoryCache : public BuildCache {
     slots[slot] = recipe;
   }
   std::optional<StoredLayer> FindLayer(const oci::DiffId& diff_id) override {
+    const std::scoped_lock lock(layers_mutex);
     const auto it = layers.find(diff_id);
     if (it == layers.end()) return std::nullopt;
     return it->second;
   }
   void PutLayer(const StoredLayer& layer) override {
+    const std::scoped_lock lock(layers_mutex);
     layers.insert_or_assign(layer.diff_id, layer);
   }
 
   std::map<oci::Digest, CacheRecord> records;
   std::map<std::string, std::string> slots;
+  std::mutex layers_mutex;  // layers are unpacked several at a time
   std::map<oci::DiffId, StoredLayer> layers;
 };
 
@@ -214,9 +218,11 @@ class MemoryStore : public Store {
   }
   void AddOrigin(const oci::Digest& blob,
                  const oci::Repository& repository) override {
+    const std::scoped_lock lock(origins_mutex_);
     origins_[blob].insert(repository);
   }
   std::vector<BlobOrigin> Origins(const oci::Digest& blob) override {
+    const std::scoped_lock lock(origins_mutex_);
     std::vector<BlobOrigin> origins;
     for (const oci::Repository& repository : origins_[blob]) {
       origins.push_back({repository});
@@ -287,6 +293,7 @@ class MemoryStore : public Store {
   MemoryImages images_;
   MemoryCache cache_;
   MemoryStatCache stat_cache_;
+  std::mutex origins_mutex_;  // blobs are copied several at a time
   std::map<oci::Digest, std::set<oci::Repository>> origins_;
 };
 
