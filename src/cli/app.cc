@@ -4,6 +4,8 @@
 #include <thread>
 
 #include "imgbuild/registry/offline_transport.h"
+#include "imgbuild/util/error.h"
+#include "imgbuild/util/strings.h"
 
 #include "cli/version.h"
 
@@ -12,6 +14,17 @@ namespace {
 
 void Warn(const std::string& text) {
   std::fprintf(stderr, "warning: %s\n", text.c_str());
+}
+
+// Whether an image may send us to the urls that it names: only who runs us says
+// so, since a manifest could name a host that nobody else can reach.
+bool ForeignUrlsAllowed() {
+  const std::string value =
+      registry::ProcessEnvironment()("IMGBUILD_FOREIGN_URLS").value_or("");
+  if (value.empty() || value == "0") return false;
+  if (value == "1") return true;
+  throw Error(ErrorCode::kUsage,
+              "IMGBUILD_FOREIGN_URLS is " + Quoted(value) + ", not 0 or 1");
 }
 
 }  // namespace
@@ -62,6 +75,7 @@ registry::Client& App::client() {
     client_options.per_host_connections = registry_connections;
     client_options.trusted_realms =
         registry::TrustedRealms(registry::ProcessEnvironment());
+    client_options.allow_foreign_urls = ForeignUrlsAllowed();
     client_ = registry::NewClient(*transport_, hosts(), credentials(),
                                   SystemClock(), client_options);
   }

@@ -184,6 +184,43 @@ class BadRegistry(harness.Case):
             "http://REGISTRY/v2/no/such/manifests/1: MANIFEST_UNKNOWN: "
             "manifest unknown\n")
 
+    # --- layers of elsewhere -----------------------------------------------
+
+    def test_foreign_urls(self):
+        """A layer that the registry does not have, but names a place for."""
+        root = harness.busybox_tar()
+        layer = gzip.compress(root, mtime=0)
+        config = json.dumps({
+            "architecture": "amd64", "os": "linux",
+            "rootfs": {"type": "layers",
+                       "diff_ids": [harness.digest_of(root)]}}).encode()
+        binary = {"Content-Type": "application/octet-stream"}
+        elsewhere = self.serve({"/layer": (200, binary, layer)})
+        manifest = json.dumps({
+            "schemaVersion": 2, "mediaType": self.OCI,
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "digest": harness.digest_of(config), "size": len(config)},
+            "layers": [{
+                "mediaType": "application/vnd.oci.image.layer."
+                             "nondistributable.v1.tar+gzip",
+                "digest": harness.digest_of(layer), "size": len(layer),
+                "urls": [f"http://{elsewhere}/layer"]}]}).encode()
+        digest = harness.digest_of(manifest)
+        address = self.serve({
+            f"/v2/x/blobs/{harness.digest_of(config)}": (200, binary, config),
+            f"/v2/x/manifests/{digest}": (
+                200, {"Content-Type": self.OCI}, manifest)})
+        name = f"{address}/x@{digest}"
+        self.assertIn("/v2/x/blobs/", self.pull_error(name))
+        refused = self.imgbuild("pull", name, status=2,
+                                env={"IMGBUILD_FOREIGN_URLS": "yes"})
+        self.assertEqual(
+            refused.error,
+            'error: IMGBUILD_FOREIGN_URLS is "yes", not 0 or 1\n')
+        done = self.imgbuild("pull", name, env={"IMGBUILD_FOREIGN_URLS": "1"})
+        self.assertEqual(done.digest, digest)
+
     # --- damaged on the registry's disk ----------------------------------------
 
     def test_layer_with_other_bytes(self):
