@@ -42,8 +42,9 @@ def need(program):
 class Registry:
     """Debian's docker-registry on a loopback port that the kernel picks."""
 
-    def __init__(self, delete=False, htpasswd=None):
-        """HTPASSWD: the lines of such a file; without it, all may do all."""
+    def __init__(self, delete=False, htpasswd=None, tls=None):
+        """HTPASSWD: the lines of such a file; without it, all may do all.
+        TLS: (certificate, key)."""
         self.dir = tempfile.mkdtemp(prefix="imgbuild-e2e-registry.")
         config = pathlib.Path(self.dir, "config.yml")
         auth = ""
@@ -51,13 +52,15 @@ class Registry:
             pathlib.Path(self.dir, "htpasswd").write_text(htpasswd)
             auth = ("auth: {htpasswd: {realm: test, "
                     f"path: {self.dir}/htpasswd}}}}\n")
+        secure = (f", tls: {{certificate: {tls[0]}, key: {tls[1]}}}"
+                  if tls else "")
         config.write_text(
             "version: 0.1\n"
             "log: {accesslog: {disabled: false}}\n"
             f"storage: {{filesystem: {{rootdirectory: {self.dir}/data}}, "
             f"delete: {{enabled: {str(delete).lower()}}}}}\n"
             f"{auth}"
-            'http: {addr: "127.0.0.1:0"}\n')
+            f'http: {{addr: "127.0.0.1:0"{secure}}}\n')
         self.log = pathlib.Path(self.dir, "log")
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
