@@ -83,9 +83,6 @@ Words OwnSpelling(const Words& words);
 // What MonitorCommand is called; --help does not tell.
 inline constexpr char kMonitorCommand[] = "container-monitor";
 
-// --time of stop and restart; throws Error(kUsage).
-int ParseStopTime(const std::string& text, int standard);
-
 // Throws Error(kHost) at the start of what would fail half-way without root:
 // unpacking layers and running steps. Root of a user namespace will do.
 void RequireRoot();

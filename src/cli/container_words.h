@@ -9,6 +9,7 @@
 #include "imgbuild/container/run.h"
 
 #include "cli/app.h"
+#include "cli/args.h"
 #include "cli/image_lookup.h"
 
 namespace imgbuild::cli {
@@ -32,6 +33,20 @@ int AttachAndWait(App& app, container::Containers& containers,
                   const container::Container& container,
                   const AttachFlags& flags,
                   const std::function<void()>& when_attached);
+
+// --time and --signal of `stop` and `restart`.
+class StopFlags {
+ public:
+  void AddTo(Args& args);
+  // Stops it. Throws Error(kUsage) when the flags cannot be understood: said
+  // of each container, as Docker does.
+  void Stop(App& app, container::Containers& containers,
+            const container::Container& container) const;
+
+ private:
+  std::string time_;
+  std::string signal_;
+};
 
 // Throws Error(kUsage) when -t and -i are asked for and stdin is no terminal.
 void CheckTerminal(bool terminal, bool interactive);

@@ -84,27 +84,19 @@ int StartCommand(App& app, const Words& words) {
 }
 
 int RestartCommand(App& app, const Words& words) {
-  std::string time;
-  std::string signal;
+  StopFlags flags;
   std::vector<std::string> names;
   Args args("restart [OPTIONS] CONTAINER…",
             "Stop containers and run them again.");
-  args.Value("-t,--time,--timeout", &time, "SECONDS",
-             "how long to wait before it is killed (10); -1: for ever");
-  args.Value("-s,--signal", &signal, "SIGNAL", "in place of its stop signal");
+  flags.AddTo(args);
   args.Positionals("CONTAINER", &names, true, "name or id");
   AddGlobalFlags(args, app.options);
   if (!args.Parse(words)) return 0;
   RequireRoot();
-  const std::optional<int> number =
-      signal.empty() ? std::nullopt
-                     : std::optional(container::ParseSignal(signal));
   container::Containers containers(app.store());
   return ForEachWord(names, [&](const std::string& name) {
     const container::Container container = containers.Require(name);
-    containers.Stop(container, number,
-                    ParseStopTime(time, container.config.stop_timeout_s),
-                    app.cancel);
+    flags.Stop(app, containers, container);
     StartOne(app, containers.Require(container.record.id));
     fmt::print("{}\n", name);
   });

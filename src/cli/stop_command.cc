@@ -35,8 +35,6 @@ int SetPaused(App& app, const Words& words, bool paused) {
   });
 }
 
-}  // namespace
-
 int ParseStopTime(const std::string& text, int standard) {
   if (text.empty()) return standard;
   const auto seconds = ParseInt(text);
@@ -47,27 +45,36 @@ int ParseStopTime(const std::string& text, int standard) {
   return static_cast<int>(*seconds);
 }
 
+}  // namespace
+
+void StopFlags::AddTo(Args& args) {
+  args.Value("-t,--time,--timeout", &time_, "SECONDS",
+             "how long to wait before it is killed (10); -1: for ever");
+  args.Value("-s,--signal", &signal_, "SIGNAL", "in place of its stop signal");
+}
+
+void StopFlags::Stop(App& app, container::Containers& containers,
+                     const container::Container& container) const {
+  const std::optional<int> number =
+      signal_.empty() ? std::nullopt
+                      : std::optional(container::ParseSignal(signal_));
+  containers.Stop(container, number,
+                  ParseStopTime(time_, container.config.stop_timeout_s),
+                  app.cancel);
+}
+
 int StopCommand(App& app, const Words& words) {
-  std::string time;
-  std::string signal;
+  StopFlags flags;
   std::vector<std::string> names;
   Args args("stop [OPTIONS] CONTAINER…",
             "Stop containers: their stop signal, then SIGKILL.");
-  args.Value("-t,--time,--timeout", &time, "SECONDS",
-             "how long to wait before it is killed (10); -1: for ever");
-  args.Value("-s,--signal", &signal, "SIGNAL", "in place of its stop signal");
+  flags.AddTo(args);
   args.Positionals("CONTAINER", &names, true, "name or id");
   AddGlobalFlags(args, app.options);
   if (!args.Parse(words)) return 0;
-  const std::optional<int> number =
-      signal.empty() ? std::nullopt
-                     : std::optional(container::ParseSignal(signal));
   container::Containers containers(app.store());
   return ForEachWord(names, [&](const std::string& name) {
-    const container::Container container = containers.Require(name);
-    containers.Stop(container, number,
-                    ParseStopTime(time, container.config.stop_timeout_s),
-                    app.cancel);
+    flags.Stop(app, containers, containers.Require(name));
     fmt::print("{}\n", name);
     std::fflush(stdout);
   });

@@ -79,6 +79,27 @@ ContainerRecord ReadRow(const Query& query) {
   return record;
 }
 
+// What an update may change, as parameters ?2 to ?10; the id is ?1.
+Query BindRecord(Query query, const ContainerRecord& record) {
+  query.Text(1, record.id)
+      .Text(2, record.reference)
+      .Int(3, record.created_ns)
+      .Int(4, record.started_ns)
+      .Int(5, record.finished_ns)
+      .Int(6, record.exit_code)
+      .Int(7, record.restarts)
+      .Int(8, record.out_of_memory ? 1 : 0)
+      .Text(9, record.error)
+      .Text(10, record.config);
+  return query;
+}
+
+std::vector<ContainerRecord> ReadRows(Query& query) {
+  std::vector<ContainerRecord> records;
+  while (query.Step()) records.push_back(ReadRow(query));
+  return records;
+}
+
 #define IMGBUILD_CONTAINER_COLUMNS                                    \
   "SELECT id,name,manifest,image,reference,created,started,finished," \
   "exit_code,restarts,out_of_memory,error,config FROM container "
@@ -112,23 +133,15 @@ void SqliteContainers::Add(const ContainerRecord& record) {
     if (const auto owner = OwnerOf(*db, record.name)) {
       throw NameTaken(record.name, *owner);
     }
-    db->Prepare(
-          "INSERT INTO container(id,name,manifest,image,reference,created,"
-          "started,finished,exit_code,restarts,out_of_memory,error,config)"
-          " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)")
-        .Text(1, record.id)
-        .Text(2, record.name)
-        .Blob(3, ToRaw(record.manifest))
-        .Blob(4, ToRaw(record.image.digest()))
-        .Text(5, record.reference)
-        .Int(6, record.created_ns)
-        .Int(7, record.started_ns)
-        .Int(8, record.finished_ns)
-        .Int(9, record.exit_code)
-        .Int(10, record.restarts)
-        .Int(11, record.out_of_memory ? 1 : 0)
-        .Text(12, record.error)
-        .Text(13, record.config)
+    BindRecord(
+        db->Prepare(
+            "INSERT INTO container(id,reference,created,started,finished,"
+            "exit_code,restarts,out_of_memory,error,config,name,manifest,image)"
+            " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)"),
+        record)
+        .Text(11, record.name)
+        .Blob(12, ToRaw(record.manifest))
+        .Blob(13, ToRaw(record.image.digest()))
         .Run();
     transaction.Commit();
   } catch (const Error&) {
@@ -154,8 +167,7 @@ std::optional<ContainerRecord> SqliteContainers::FindPrefix(
                             "WHERE id>=?1 AND id<?2 ORDER BY id");
   const std::string end = prefix + "g";
   query.Text(1, prefix).Text(2, end);
-  std::vector<ContainerRecord> found;
-  while (query.Step()) found.push_back(ReadRow(query));
+  std::vector<ContainerRecord> found = ReadRows(query);
   if (found.empty()) return std::nullopt;
   if (found.size() == 1) return std::move(found.front());
   Error error(
@@ -185,27 +197,17 @@ std::vector<ContainerRecord> SqliteContainers::List() {
   const auto db = db_.Open();
   Query query =
       db->Prepare(IMGBUILD_CONTAINER_COLUMNS "ORDER BY created DESC, id");
-  std::vector<ContainerRecord> records;
-  while (query.Step()) records.push_back(ReadRow(query));
-  return records;
+  return ReadRows(query);
 }
 
 bool SqliteContainers::Update(const ContainerRecord& record) {
   const auto db = db_.Open();
-  db->Prepare(
-        "UPDATE container SET reference=?2,created=?3,started=?4,finished=?5,"
-        "exit_code=?6,restarts=?7,out_of_memory=?8,error=?9,config=?10 "
-        "WHERE id=?1")
-      .Text(1, record.id)
-      .Text(2, record.reference)
-      .Int(3, record.created_ns)
-      .Int(4, record.started_ns)
-      .Int(5, record.finished_ns)
-      .Int(6, record.exit_code)
-      .Int(7, record.restarts)
-      .Int(8, record.out_of_memory ? 1 : 0)
-      .Text(9, record.error)
-      .Text(10, record.config)
+  BindRecord(
+      db->Prepare(
+          "UPDATE container SET reference=?2,created=?3,started=?4,finished=?5,"
+          "exit_code=?6,restarts=?7,out_of_memory=?8,error=?9,config=?10 "
+          "WHERE id=?1"),
+      record)
       .Run();
   return db->Changes() > 0;
 }
