@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 
 #include "imgbuild/util/error.h"
@@ -116,6 +117,9 @@ int LogsCommand(App& app, const Words& words) {
     // Docker takes what is no number, and what is negative, for all.
     if (const auto lines = ParseUint(tail)) options.tail = *lines;
     container::Containers containers(app.store());
+    // Whoever reads them may have seen enough (`logs -f | head`). Nothing is
+    // written to the store here: to end at once is safe.
+    std::signal(SIGPIPE, SIG_DFL);
     container::ReadLogs(
         containers, containers.Require(name), options,
         [](int stream, std::string_view bytes) {

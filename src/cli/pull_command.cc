@@ -77,10 +77,23 @@ struct PullFlags {
   ImageLock lock;
 };
 
+// Docker's words, where --platform was given.
+void WarnOfPlatform(const oci::Reference& reference,
+                    const oci::Platform& wanted,
+                    const transfer::PullResult& result) {
+  const oci::Platform& platform = result.image.config.platform;
+  if (oci::MatchRank(wanted, platform)) return;
+  fmt::print(stderr,
+             "WARNING: image with reference {} was found but its platform ({}) "
+             "does not match the specified platform ({})\n",
+             reference.Familiar(), platform.ToString(), wanted.ToString());
+}
+
 // True when there was nothing to do.
 bool PullOne(App& app, const oci::Reference& reference,
-             const oci::Platform& wanted, bool quiet, PullReport& report) {
-  if (!quiet) {
+             const oci::Platform& wanted, const PullFlags& flags,
+             PullReport& report) {
+  if (!flags.quiet) {
     fmt::print("{}: Pulling from {}\n",
                reference.digest() ? Shown(reference)
                                   : reference.tag().value_or("latest"),
@@ -89,23 +102,24 @@ bool PullOne(App& app, const oci::Reference& reference,
   }
   const transfer::PullResult result =
       app.transfer().Pull(reference, wanted, transfer::PullPolicy::kAlways);
-  if (!quiet) {
+  if (!flags.quiet) {
     report.Finish(result.up_to_date);
     fmt::print("Digest: {}\n", result.image.target.ToString());
   }
+  if (!flags.platform.empty()) WarnOfPlatform(reference, wanted, result);
   return result.up_to_date;
 }
 
 // Every tag; what cannot be pulled is told and the rest goes on.
 int PullAll(App& app, const oci::Repository& repository,
-            const oci::Platform& wanted, bool quiet, PullReport& report,
-            bool* up_to_date) {
+            const oci::Platform& wanted, const PullFlags& flags,
+            PullReport& report, bool* up_to_date) {
   int status = 0;
   for (const std::string& tag : app.client().ListTags(repository, app.cancel)) {
     try {
       report = {};
       const oci::Reference name(repository, tag, std::nullopt);
-      if (!PullOne(app, name, wanted, quiet, report)) *up_to_date = false;
+      if (!PullOne(app, name, wanted, flags, report)) *up_to_date = false;
     } catch (const Error& error) {
       if (error.code() == ErrorCode::kInterrupted) throw;
       std::fflush(stdout);
@@ -154,16 +168,18 @@ int PullCommand(App& app, const Words& words) {
                                         transfer::LayerState state,
                                         uint64_t) { report(layer, state); };
   }
-  app.transfer_options.warn = [](const std::string& text) {
-    fmt::print(stderr, "warning: {}\n", text);
-  };
+  if (flags.platform.empty()) {
+    app.transfer_options.warn = [](const std::string& text) {
+      fmt::print(stderr, "warning: {}\n", text);
+    };
+  }
   const auto lease = app.store().Hold();
   oci::Reference reference = flags.all_tags ? typed : typed.WithDefaultTag();
   int status = 0;
   bool up_to_date = true;
   if (flags.all_tags) {
-    status = PullAll(app, typed.repository(), wanted, flags.quiet, report,
-                     &up_to_date);
+    status =
+        PullAll(app, typed.repository(), wanted, flags, report, &up_to_date);
     if (status != 0) return status;
   } else {
     if (!flags.quiet && !typed.tag() && !typed.digest()) {
@@ -174,7 +190,7 @@ int PullCommand(App& app, const Words& words) {
           app, reference, wanted, transfer::PullPolicy::kMissing);
       reference = reference.WithDigest(image.target);
     }
-    up_to_date = PullOne(app, reference, wanted, flags.quiet, report);
+    up_to_date = PullOne(app, reference, wanted, flags, report);
   }
   if (!flags.quiet) {
     fmt::print(

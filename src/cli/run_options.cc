@@ -481,7 +481,17 @@ store::ImageRecord RunOptions::Pull(App& app, const oci::Reference& reference,
 
 // A registry may have but one image, of another platform, under that name.
 void RunOptions::CheckPlatform(const store::ImageRecord& image) const {
-  if (platform_.empty()) return;
+  if (platform_.empty()) {
+    const oci::Platform host = oci::Platform::Host();
+    if (oci::MatchRank(host, image.platform)) return;
+    // Docker's words. The host may have an emulator for it.
+    fmt::print(stderr,
+               "WARNING: The requested image's platform ({}) does not match "
+               "the detected host platform ({}) and no specific platform was "
+               "requested\n",
+               image.platform.ToString(), host.ToString());
+    return;
+  }
   const oci::Platform wanted = oci::Platform::Parse(platform_);
   if (oci::MatchRank(wanted, image.platform)) return;
   throw Error(

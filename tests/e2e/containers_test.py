@@ -264,6 +264,21 @@ class Detached(ContainerCase):
         self.assertGreater(time.monotonic() - begin, 0.9)
         self.assertIn("Exited (137)", self.status_of("cc"))
 
+    def test_who_reads_the_logs_may_go(self):
+        self.imgbuild("run", "--name", "cc", "b", "sh", "-c", "seq 20000")
+        logs = self.run_raw("logs", "-f", "cc")
+        self.assertEqual(logs.stdout.readline(), b"1\n")
+        logs.stdout.close()
+        with logs.stderr:
+            self.assertEqual(logs.stderr.read(), b"")
+        self.assertEqual(logs.wait(harness.SECONDS), -signal.SIGPIPE)
+
+    def test_stop_flags_are_told_of_each_container(self):
+        self.imgbuild("create", "--name", "cc", "b", "true")
+        done = self.imgbuild("stop", "-s", "BAD", "cc", "nosuch", status=1)
+        self.assertEqual(done.stderr, "error: invalid signal: BAD\n"
+                         "error: No such container: nosuch\n")
+
     def test_kill_and_wait(self):
         self.start("b", "sh", "-c",
                    "trap 'exit 9' USR1; while :; do sleep 0.05; done")

@@ -3,9 +3,11 @@
 import os
 import re
 import socket
+import tempfile
 import unittest
 
 import containers_test
+import harness
 
 
 class Flags(containers_test.ContainerCase):
@@ -147,6 +149,37 @@ class Flags(containers_test.ContainerCase):
             self.imgbuild(command, "--pull", "never", "--platform", other, "b",
                           status=done.status)
         self.assertIn("nonsense", self.refused("--platform", "nonsense"))
+        self.assertEqual(self.ids("-a"), [])
+
+    def test_an_image_of_another_platform(self):
+        name = f"{self.registry.address}/other"
+        with tempfile.TemporaryDirectory() as layout:
+            harness.write_layout(layout, harness.busybox_tar(),
+                                 architecture="s390x")
+            self.registry.push(layout, "other")
+        ours = self.imgbuild("inspect", "-f", "{{.Os}}/{{.Architecture}}",
+                             "b").stdout.strip()
+        pulled = self.imgbuild("pull", "--platform", ours, f"{name}:1")
+        self.assertEqual(
+            pulled.stderr,
+            f"WARNING: image with reference {name}:1 was found but its "
+            f"platform (linux/s390x) does not match the specified platform "
+            f"({ours})\n")
+        self.assertEqual(self.imgbuild("pull", f"{name}:1").stderr,
+                         f"warning: {name}:1 is for linux/s390x, not for "
+                         f"{ours}\n")
+        warning = ("WARNING: The requested image's platform (linux/s390x) does "
+                   f"not match the detected host platform ({ours}) and no "
+                   "specific platform was requested\n")
+        # Its programs are this machine's in truth.
+        done = self.imgbuild("run", "--rm", f"{name}:1", "echo", "here")
+        self.assertEqual((done.stdout, done.stderr), ("here\n", warning))
+        done = self.imgbuild("create", "--name", "cc", f"{name}:1", "true")
+        self.assertEqual(done.stderr, warning)
+        self.imgbuild("rm", "cc")
+        done = self.imgbuild("run", "--rm", "--platform", "linux/s390x",
+                             f"{name}:1", "echo", "here")
+        self.assertEqual((done.stdout, done.stderr), ("here\n", ""))
         self.assertEqual(self.ids("-a"), [])
 
     def test_publish_all(self):
