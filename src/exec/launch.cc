@@ -143,6 +143,18 @@ bool SetUpNamespaces(Shared& shared) {
   return true;
 }
 
+bool WaitAtGate(Shared& shared) {
+  const LaunchPlan& plan = *shared.plan;
+  if (plan.gate_fd < 0) return true;
+  pollfd gate{plan.gate_fd, POLLIN, 0};
+  while (poll(&gate, 1, -1) < 0) {
+    if (errno != EINTR) return Fail(shared, "wait for", "network");
+  }
+  if (plan.gate_open->load()) return true;
+  errno = ECANCELED;
+  return Fail(shared, "wait for", "network");
+}
+
 // Through copies above 2, because the sources may be among 0, 1 and 2.
 bool SetUpStreams(Shared& shared) {
   const LaunchPlan& plan = *shared.plan;
@@ -181,7 +193,10 @@ bool PrepareAndExec(Shared& shared) {
   setsid();
   umask(022);
   if (chdir("/") != 0) return Fail(shared, "enter", "/");
-  if (!SetUpNamespaces(shared) || !SetUpStreams(shared)) return false;
+  if (!SetUpNamespaces(shared) || !WaitAtGate(shared) ||
+      !SetUpStreams(shared)) {
+    return false;
+  }
   // Ignored signals would stay ignored in the container.
   for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
   sigset_t none;

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -49,6 +50,10 @@ struct LaunchPlan {
   int stdin_fd = -1;  // -1: /dev/null
   int stdout_fd = -1;
   int stderr_fd = -1;
+  // Unless it is -1, the program is executed once this is readable, and only
+  // if `gate_open` is true then; all before that need not wait.
+  int gate_fd = -1;
+  const std::atomic<bool>* gate_open = nullptr;
   // Kept open under their own numbers; -1 is passed over.
   std::vector<int> keep_fds;
 };

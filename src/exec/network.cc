@@ -265,14 +265,18 @@ std::string ReadHostResolvConf() {
 Network::Network(const std::string& run_dir, std::vector<PortForward> ports)
     : ports_(std::move(ports)),
       resolv_conf_(MakeResolvConf(ReadHostResolvConf())),
-      stop_(eventfd(0, EFD_CLOEXEC)) {
-  if (!stop_) throw ErrnoError("create", "eventfd", errno);
-  auto ready = std::make_shared<std::promise<void>>();
-  ready_ = ready->get_future().share();
-  keeper_ = std::thread([this, run_dir, ready] { Keep(run_dir, ready); });
+      stop_(eventfd(0, EFD_CLOEXEC)),
+      settled_(eventfd(0, EFD_CLOEXEC)) {
+  if (!stop_ || !settled_) throw ErrnoError("create", "eventfd", errno);
+  std::promise<void> made;
+  std::promise<void> ready;
+  made_ = made.get_future().share();
+  ready_ = ready.get_future().share();
+  keeper_ = std::thread([this, run_dir, made = std::move(made),
+                         ready = std::move(ready)]() mutable {
+    Keep(run_dir, std::move(made), std::move(ready));
+  });
 }
-
-void Network::WaitReady() { ready_.get(); }
 
 void Network::Stop() { eventfd_write(stop_.get(), 1); }
 
@@ -287,11 +291,12 @@ void Network::Check() const {
   }
 }
 
-void Network::Keep(const std::string& run_dir,
-                   const std::shared_ptr<std::promise<void>>& ready) {
+void Network::Keep(const std::string& run_dir, std::promise<void> made,
+                   std::promise<void> ready) {
   std::optional<Pasta> pasta;
   try {
     namespace_ = MakeNamespace();
+    made.set_value();
     if (HasDefaultRoute() || !ports_.empty()) {
       pasta.emplace(
           StartPasta(run_dir, namespace_.get(), resolv_conf_.forward, ports_));
@@ -300,10 +305,14 @@ void Network::Keep(const std::string& run_dir,
     }
   } catch (...) {
     pasta.reset();
-    ready->set_exception(std::current_exception());
+    ready.set_exception(std::current_exception());
+    if (!namespace_) made.set_exception(std::current_exception());
+    eventfd_write(settled_.get(), 1);
     return;
   }
-  ready->set_value();
+  has_route_ = true;
+  ready.set_value();
+  eventfd_write(settled_.get(), 1);
   pollfd fds[2] = {{stop_.get(), POLLIN, 0},
                    {pasta ? pasta->process.pidfd() : -1, POLLIN, 0}};
   while (poll(fds, 2, -1) < 0 && errno == EINTR) {

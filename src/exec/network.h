@@ -35,8 +35,8 @@ std::string ReadHostResolvConf();
 class Network {
  public:
   // Begins to start pasta, which takes some 30 ms; WaitReady() waits until the
-  // namespace has its route. On a host
-  // without any default route there is nothing to join: loopback only.
+  // namespace has its route. On a host without any default route there is
+  // nothing to join: loopback only.
   // `run_dir` is where pasta's private mounts go. `ports` are forwarded from
   // the host.
   Network(const std::string& run_dir, std::vector<PortForward> ports);
@@ -46,9 +46,17 @@ class Network {
 
   // Throws Error(kHost), also for a port that is taken; then as often as it is
   // called.
-  void WaitReady();
-  // After WaitReady().
-  int fd() const { return namespace_.get(); }
+  void WaitReady() const { ready_.get(); }
+  // The namespace, which is there long before WaitReady() returns. Blocks until
+  // then and throws as it does.
+  int fd() const {
+    made_.get();
+    return namespace_.get();
+  }
+  // Readable as soon as WaitReady() does not block; has_route() tells then
+  // whether it would throw. For a child that may do system calls alone.
+  int settled_fd() const { return settled_.get(); }
+  const std::atomic<bool>& has_route() const { return has_route_; }
   const std::string& resolv_conf() const { return resolv_conf_.text; }
   // Begins to end pasta; the destructor waits for that.
   void Stop();
@@ -56,14 +64,17 @@ class Network {
   void Check() const;
 
  private:
-  void Keep(const std::string& run_dir,
-            const std::shared_ptr<std::promise<void>>& ready);
+  void Keep(const std::string& run_dir, std::promise<void> made,
+            std::promise<void> ready);
 
   const std::vector<PortForward> ports_;
   ResolvConf resolv_conf_;
   UniqueFd namespace_;
   UniqueFd stop_;
+  UniqueFd settled_;
+  std::shared_future<void> made_;
   std::shared_future<void> ready_;
+  std::atomic<bool> has_route_ = false;
   std::atomic<bool> ended_ = false;
   // pasta's parent-death signal is tied to a thread: this one waits for it.
   std::thread keeper_;

@@ -52,14 +52,16 @@ class OciExecutor : public Executor {
 
  private:
   const Host& GetHost();
-  const Network& GetNetwork(const Host& host,
-                            const std::vector<PortForward>& ports);
+  std::shared_ptr<const Network> GetNetwork(
+      const Host& host, const std::vector<PortForward>& ports);
   const Seccomp& GetSeccomp(CapabilitySet capabilities);
   RuntimeLayout PlanLayout(const ProcessSpec& spec, const Host& host,
                            const ExecIo& io);
-  std::string PlanNetwork(const ProcessSpec& spec, const Host& host,
-                          LaunchPlan& plan);
   struct Prepared;
+  std::string PlanNetwork(const ProcessSpec& spec, const Host& host,
+                          Prepared& out);
+  void AwaitNetwork(const Prepared& prepared);
+  Launched LaunchRuntime(const Prepared& prepared);
   std::optional<ExitResult> Prepare(const ProcessSpec& spec, const Host& host,
                                     const ExecIo& io, Prepared& out);
   ExitResult RunDirectly(Prepared& prepared, const Host& host, const ExecIo& io,
@@ -74,8 +76,8 @@ class OciExecutor : public Executor {
   const ExecutorOptions options_;
   std::mutex mutex_;  // guards what follows; what is made stays
   std::unique_ptr<const Host> host_;
-  std::unique_ptr<Network> network_;
-  std::vector<std::unique_ptr<Network>> ending_;  // dismissed
+  std::shared_ptr<Network> network_;
+  std::vector<std::shared_ptr<Network>> ending_;  // dismissed
   std::map<CapabilitySet, Seccomp> seccomp_;
 };
 
@@ -85,20 +87,15 @@ const Host& OciExecutor::GetHost() {
   return *host_;
 }
 
-const Network& OciExecutor::GetNetwork(const Host& host,
-                                       const std::vector<PortForward>& ports) {
+// Its route may still be to come: see AwaitNetwork().
+std::shared_ptr<const Network> OciExecutor::GetNetwork(
+    const Host& host, const std::vector<PortForward>& ports) {
   std::lock_guard lock(mutex_);
   if (!network_) {
-    network_ = std::make_unique<Network>(host.run_dir, ports);
-  }
-  try {
-    network_->WaitReady();
-  } catch (const Error&) {
-    network_.reset();  // the next run tries again
-    throw;
+    network_ = std::make_shared<Network>(host.run_dir, ports);
   }
   network_->Check();
-  return *network_;
+  return network_;
 }
 
 void OciExecutor::Expect(NetworkMode network,
@@ -109,7 +106,7 @@ void OciExecutor::Expect(NetworkMode network,
   try {
     const std::string run_dir = RunDirOf(options_);
     fs::MakeDirs(AT_FDCWD, run_dir, 0700);
-    network_ = std::make_unique<Network>(run_dir, ports);
+    network_ = std::make_shared<Network>(run_dir, ports);
   } catch (const Error&) {
     network_.reset();
   }
@@ -270,26 +267,6 @@ RuntimeLayout OciExecutor::PlanLayout(const ProcessSpec& spec, const Host& host,
   return layout;
 }
 
-// Enters the network of the spec; the text of /etc/resolv.conf.
-std::string OciExecutor::PlanNetwork(const ProcessSpec& spec, const Host& host,
-                                     LaunchPlan& plan) {
-  switch (spec.network) {
-    case NetworkMode::kDefault: {
-      const Network& network = GetNetwork(host, spec.ports);
-      plan.network_fd = network.fd();
-      return network.resolv_conf();
-    }
-    case NetworkMode::kHost:
-      return ReadHostResolvConf();
-    case NetworkMode::kJoin:
-      plan.network_fd = spec.join_network;
-      return MakeResolvConf(ReadHostResolvConf()).text;
-    case NetworkMode::kNone:
-      break;
-  }
-  return "";
-}
-
 std::string ReadLog(int log_fd) {
   if (lseek(log_fd, 0, SEEK_SET) != 0) {
     throw ErrnoError("read", "runtime log", errno);
@@ -302,9 +279,57 @@ struct OciExecutor::Prepared {
   LaunchPlan plan;
   std::vector<BindSource> binds;
   ContainerRoot root;
+  std::shared_ptr<const Network> network;
   std::optional<LimitCgroups> limits;
   std::string id;
 };
+
+// Enters the network of the spec; the text of /etc/resolv.conf.
+std::string OciExecutor::PlanNetwork(const ProcessSpec& spec, const Host& host,
+                                     Prepared& out) {
+  LaunchPlan& plan = out.plan;
+  switch (spec.network) {
+    case NetworkMode::kDefault:
+      out.network = GetNetwork(host, spec.ports);
+      try {
+        plan.network_fd = out.network->fd();
+      } catch (const Error&) {
+        AwaitNetwork(out);
+        throw;
+      }
+      return out.network->resolv_conf();
+    case NetworkMode::kHost:
+      return ReadHostResolvConf();
+    case NetworkMode::kJoin:
+      plan.network_fd = spec.join_network;
+      return MakeResolvConf(ReadHostResolvConf()).text;
+    case NetworkMode::kNone:
+      break;
+  }
+  return "";
+}
+
+// Until its network has its route. After a failure the next run tries again.
+void OciExecutor::AwaitNetwork(const Prepared& prepared) {
+  if (!prepared.network) return;
+  try {
+    prepared.network->WaitReady();
+  } catch (const Error&) {
+    std::lock_guard lock(mutex_);
+    if (network_ == prepared.network) network_.reset();
+    throw;
+  }
+}
+
+// A network that fails is a launch that fails, with the network's error.
+Launched OciExecutor::LaunchRuntime(const Prepared& prepared) {
+  try {
+    return Launch(prepared.plan);
+  } catch (const Error&) {
+    AwaitNetwork(prepared);
+    throw;
+  }
+}
 
 // The reason why it cannot start, if there is one that is the command's own.
 std::optional<ExitResult> OciExecutor::Prepare(const ProcessSpec& spec,
@@ -323,8 +348,7 @@ std::optional<ExitResult> OciExecutor::Prepare(const ProcessSpec& spec,
       MountContainerRoot(spec, out.binds, host.bottom_stub, options_.state_dir);
   if (auto failure = CheckProgram(spec, out.root.fd.get())) return failure;
   plan.mounts.push_back({out.root.fd.get(), "rootfs", true});
-  // As late as can be: pasta may still be starting.
-  std::string resolv_conf = PlanNetwork(spec, host, plan);
+  std::string resolv_conf = PlanNetwork(spec, host, out);
   if (spec.resolv_conf) resolv_conf = *spec.resolv_conf;
   InjectFiles(spec, out.root, resolv_conf, plan, layout);
   plan.files.push_back({"config.json", MakeRuntimeSpec(spec, layout), 0600});
@@ -368,10 +392,13 @@ void OciExecutor::RemoveCgroups(const Prepared& prepared, const Host& host) {
 ExitResult OciExecutor::RunMonitored(Prepared& prepared, const Host& host,
                                      const ExecIo& io,
                                      const CancelToken& cancel) {
+  // The container is made while pasta starts. runc's would have to be undone.
+  if (host.runtime.kind == RuntimeKind::kRunc) AwaitNetwork(prepared);
   Conmon conmon(prepared.plan, host.runtime, prepared.id, *io.monitor,
                 io.terminal);
   DropReferences(prepared);
   if (auto failure = conmon.WaitCreated(cancel)) return *failure;
+  AwaitNetwork(prepared);
   StartedContainer started = Describe(prepared, host, conmon.pid());
   if (io.on_started) io.on_started(started);
   conmon.Start(started);
@@ -398,8 +425,12 @@ ExitResult OciExecutor::RunDirectly(Prepared& prepared, const Host& host,
   plan.stdin_fd = streams.child_in();
   plan.stdout_fd = streams.child_out();
   plan.stderr_fd = streams.child_err();
+  if (prepared.network) {
+    plan.gate_fd = prepared.network->settled_fd();
+    plan.gate_open = &prepared.network->has_route();
+  }
 
-  Launched process = Launch(plan);
+  Launched process = LaunchRuntime(prepared);
   streams.CloseChildSide();
   DropReferences(prepared);
   if (io.on_started) io.on_started(Describe(prepared, host, process.pid()));
