@@ -103,6 +103,24 @@ TEST_F(PushTest, ASmallRequestLimitMeansChunks) {
   EXPECT_TRUE(Stored());
 }
 
+TEST_F(PushTest, TheRegistrySaysHowSmallAChunkMayBe) {
+  registry_.single_put = false;
+  proxy_.Add({"POST", "", 0, -1, SetHeader("OCI-Chunk-Min-Length", "70000")});
+  ClientOptions options;
+  options.chunk_bytes = 60000;
+  ClientUnderTest small(transport_, clock_, options);
+  MemorySource source(layer_);
+  small.client->PushBlob(oci::Repository::Parse("r.example/a/b"),
+                         BlobDescriptor(layer_), source, {}, nullptr,
+                         small.cancel);
+  std::vector<size_t> chunks;
+  for (const TestRequest& request : transport_.requests()) {
+    if (request.method == "PATCH") chunks.push_back(request.body.size());
+  }
+  EXPECT_EQ(chunks, (std::vector<size_t>{70000, 70000, 60000}));
+  EXPECT_TRUE(Stored());
+}
+
 TEST_F(PushTest, APutThatBreaksBeforeAnythingArrived) {
   proxy_.Add({"PUT", "", 0, 1, Reset(), true});
   EXPECT_EQ(Push(), PushOutcome::kUploaded);
