@@ -54,7 +54,8 @@ class RealFetcher : public Fetcher {
   registry::Download FetchUrl(const std::string& url,
                               const registry::Validators& known, Writer& out,
                               const CancelToken& cancel) override {
-    return registry::DownloadUrl(transport_, url, known, out, cancel);
+    return registry::DownloadUrl(transport_, url, known, out, cancel,
+                                 UrlAuthorization(url));
   }
 
   std::string ResolveCommit(const plan::GitSource& source,
@@ -119,16 +120,46 @@ class RealFetcher : public Fetcher {
   }
 
  private:
+  // The ends of the names of a host's secrets: with its port, and without.
+  static std::vector<std::string> Suffixes(const registry::HttpOrigin& url,
+                                           const char* separator) {
+    return {separator + url.origin.substr(url.origin.find("//") + 2),
+            separator + url.host};
+  }
+
+  std::string UrlAuthorization(const std::string& text) const {
+    const auto url = registry::SplitHttpUrl(text);
+    if (!url) return "";
+    for (const std::string& suffix : Suffixes(*url, "_")) {
+      if (auto token = SecretValue("HTTP_AUTH_TOKEN" + suffix)) {
+        return Header("HTTP_AUTH_TOKEN" + suffix, "Bearer " + *token);
+      }
+      if (auto value = SecretValue("HTTP_AUTH_HEADER" + suffix)) {
+        return Header("HTTP_AUTH_HEADER" + suffix, *value);
+      }
+    }
+    return "";
+  }
+
+  // What goes into a request must not begin a further header.
+  static std::string Header(const std::string& id, const std::string& value) {
+    for (const char c : value) {
+      if (static_cast<unsigned char>(c) >= ' ' || c == '\t') continue;
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("secret {} has more than one line", id));
+    }
+    return value;
+  }
+
   // Through the environment: everybody can read the words of a process. Only
   // for the host of `remote`, submodules there included.
   void AddAuthorization(const std::string& remote,
                         std::vector<std::string>& env) const {
     const auto url = registry::SplitHttpUrl(remote);
     if (!url) return;
-    const std::string authority =
-        url->origin.substr(url->origin.find("//") + 2);
-    for (const std::string& suffix :
-         {"." + authority, "." + url->host, std::string()}) {
+    std::vector<std::string> suffixes = Suffixes(*url, ".");
+    suffixes.emplace_back();
+    for (const std::string& suffix : suffixes) {
       std::string header;
       if (auto token = SecretValue("GIT_AUTH_TOKEN" + suffix)) {
         header = "basic " + registry::EncodeBase64("x-access-token:" + *token);
@@ -137,6 +168,7 @@ class RealFetcher : public Fetcher {
       } else {
         continue;
       }
+      header = Header("GIT_AUTH" + suffix, header);
       env.insert(
           env.end(),
           {"GIT_CONFIG_COUNT=1",

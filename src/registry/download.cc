@@ -71,7 +71,8 @@ bool IsRedirect(int status) {
 
 Download DownloadUrl(HttpTransport& transport, const std::string& url,
                      const Validators& known, Writer& out,
-                     const CancelToken& cancel) {
+                     const CancelToken& cancel,
+                     const std::string& authorization) {
   const auto fail = [&](std::string_view why) {
     return Error(ErrorCode::kRegistry,
                  fmt::format("get {}: {}", Redacted(url), why));
@@ -80,16 +81,18 @@ Download DownloadUrl(HttpTransport& transport, const std::string& url,
   if (!at) throw fail("it is not a URL");
   // User info goes along as a header, so that no message can show it, and to
   // no other host.
-  const std::string user_info = Unescape(at->user_info);
+  std::string credentials = authorization;
+  if (credentials.empty() && !at->user_info.empty()) {
+    credentials = "Basic " + Base64Encode(Unescape(at->user_info));
+  }
   at->user_info.clear();
   const std::string origin = at->Origin();
   BodySink sink(out);
   for (int redirects = 0; redirects <= kMaxRedirects; ++redirects) {
     HttpRequest request;
     request.url = at->ToString();
-    if (!user_info.empty() && at->Origin() == origin) {
-      request.headers.emplace_back("Authorization",
-                                   "Basic " + Base64Encode(user_info));
+    if (!credentials.empty() && at->Origin() == origin) {
+      request.headers.emplace_back("Authorization", credentials);
     }
     if (!known.etag.empty()) {
       request.headers.emplace_back("If-None-Match", known.etag);

@@ -1,6 +1,7 @@
 """What a build may use and must not keep: secrets, ssh agents; and the limits
 of what its steps may take."""
 
+import http.server
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import re
 import subprocess
 import tarfile
 import tempfile
+import threading
 
 import harness
 
@@ -106,6 +108,65 @@ class Secrets(harness.Case):
         (self.context / "programs.tar").write_bytes(
             program_tar(["ssh-add", "ssh-keygen"]))
         return "FROM BASE\nADD programs.tar /\n"
+
+    def serve(self, answer):
+        """A server whose GETs ANSWER makes, given the handler; its address."""
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                status, headers, body = answer(self)
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *words):
+                pass
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return f"127.0.0.1:{server.server_address[1]}"
+
+    def test_urls_with_credentials(self):
+        elsewhere = []
+
+        def other(handler):
+            elsewhere.append(handler.headers.get("Authorization"))
+            return 200, {}, b"moved\n"
+        moved = self.serve(other)
+
+        def guarded(handler):
+            if handler.headers.get("Authorization") != f"Bearer {SECRET}":
+                return 401, {}, b"who are you?\n"
+            if handler.path == "/moved":
+                return 302, {"Location": f"http://{moved}/m"}, b""
+            return 200, {}, b"given\n"
+        host = self.serve(guarded)
+        self.dockerfile(f"FROM BASE\nADD http://{host}/a http://{host}/moved "
+                        "/d/\n")
+        env = {"T": SECRET + "\n", "H": f"Bearer {SECRET}", "BAD": "no"}
+        refused = self.build(status=4, env=env)
+        self.assertIn("status 401", refused.error)
+        for words in ([f"id=HTTP_AUTH_TOKEN_{host},env=T"],
+                      [f"id=HTTP_AUTH_HEADER_{host},env=H"],
+                      ["id=HTTP_AUTH_TOKEN_127.0.0.1,env=T"],
+                      ["id=HTTP_AUTH_HEADER_127.0.0.1,env=BAD",
+                       f"id=HTTP_AUTH_TOKEN_{host},env=T"]):
+            secrets = [word for one in words for word in ("--secret", one)]
+            built = self.build("--no-cache", *secrets, env=env)
+            self.assertNotIn(SECRET, built.stdout + built.stderr)
+        self.assertEqual(self.imgbuild("run", "--rm", built.digest, "cat",
+                                       "/d/a", "/d/moved").stdout,
+                         "given\nmoved\n")
+        self.assertEqual(set(elsewhere), {None})
+        wrong = self.build("--no-cache", "--secret",
+                           f"id=HTTP_AUTH_TOKEN_{host},env=T", status=2,
+                           env={"T": f"a\nb{SECRET}"})
+        self.assertIn("has more than one line", wrong.error)
+        self.assertNotIn(SECRET, wrong.stderr)
+        self.assert_not_kept(SECRET, SECRET[::-1])
 
     def test_ssh_keys(self):
         one, two = self.make_key("one"), self.make_key("two")

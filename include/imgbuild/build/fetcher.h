@@ -36,7 +36,9 @@ class Fetcher {
 struct FetcherOptions {
   std::string ssh_auth_sock;  // "": the environment's agent
   // What --secret gave, for GIT_AUTH_TOKEN[.HOST] (a token) and
-  // GIT_AUTH_HEADER[.HOST] (the value of an Authorization header).
+  // GIT_AUTH_HEADER[.HOST] (the value of an Authorization header) of
+  // repositories, HTTP_AUTH_TOKEN_HOST (a bearer token) and
+  // HTTP_AUTH_HEADER_HOST of URLs. HOST has the port or is without.
   std::map<std::string, Secret> secrets;
 };
 

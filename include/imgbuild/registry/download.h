@@ -23,11 +23,14 @@ struct Download {
   Validators validators;
 };
 
-// Writes the body of a 200 to `out`. Throws Error(kRegistry): not http(s), too
-// many redirects, from https to http, any other status, a broken transfer.
+// Writes the body of a 200 to `out`. `authorization`: the value of the header,
+// for the origin of `url` and no other; "" for none. Throws Error(kRegistry):
+// not http(s), too many redirects, from https to http, any other status, a
+// broken transfer.
 Download DownloadUrl(HttpTransport& transport, const std::string& url,
                      const Validators& known, Writer& out,
-                     const CancelToken& cancel);
+                     const CancelToken& cancel,
+                     const std::string& authorization = "");
 
 // Of an http(s) URL: "https://host:8443" and "host". nullopt for any other.
 struct HttpOrigin {
