@@ -42,7 +42,7 @@ THIRD_PARTY = [
     (r"seccomp\.h", r"src/exec/seccomp_compile\.cc"),
     (r"re2/.*", r"src/lock/policy_regexp\.cc"),
     # What --format and inspect show are JSON values.
-    (r"nlohmann/.*", r"src/(cli/.*|lock/json_place)\.h|" + SOURCES_ONLY),
+    (r"nlohmann/.*", r"src/(cli/.*|lock/json_place|exec/yaml_reader)\.h|" + SOURCES_ONLY),
     (r"(fmt|spdlog)/.*", SOURCES_ONLY),
 ]
 

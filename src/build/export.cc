@@ -20,8 +20,13 @@ transfer::ArchiveImage ToArchive(BuildEnvironment& env,
                                  const BuildResult& result,
                                  const OutputSpec& output,
                                  const std::vector<oci::Reference>& tags) {
-  transfer::ArchiveImage image{result.manifest, result.config, result.image_id,
-                               result.platform, tags,          std::nullopt};
+  transfer::ArchiveImage image{result.manifest,
+                               result.config,
+                               result.image_id,
+                               result.platform,
+                               tags,
+                               std::nullopt,
+                               result.descriptor_annotations};
   if (!output.compression) return image;
   const VertexId row = env.progress.AddVertex("compressing layers");
   env.progress.Started(row);

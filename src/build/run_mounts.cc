@@ -38,7 +38,8 @@ void WriteOwned(int dir_fd, const std::string& name, std::string_view text,
 
 }  // namespace
 
-RunMounts::RunMounts(Step& step, const plan::RunOp& op, const FileTree& root)
+RunMounts::RunMounts(Step& step, const plan::RunOp& op,
+                     const exec::ContainerEdits& edits, const FileTree& root)
     : step_(step), root_(root) {
   for (const plan::RunMount& mount : op.mounts) {
     try {
@@ -64,6 +65,7 @@ RunMounts::RunMounts(Step& step, const plan::RunOp& op, const FileTree& root)
     }
   }
   if (op.script) AddScript(*op.script);
+  for (const auto& bind : edits.binds) AddDeviceFile(bind);
 }
 
 std::string RunMounts::InRoot(const std::string& target) const {
@@ -237,6 +239,25 @@ void RunMounts::AddScript(const plan::RunOp::Script& script) {
   out.target = script.path;
   out.target_is_file = true;
   out.read_only = true;
+  mounts_.push_back(std::move(out));
+}
+
+void RunMounts::AddDeviceFile(const exec::ContainerEdits::Bind& bind) {
+  struct ::stat st = {};
+  if (::stat(bind.source.c_str(), &st) != 0) {
+    throw ErrnoError("mount", bind.source, errno)
+        .WithHint("a description of a device (CDI) of this host names it");
+  }
+  exec::Mount out;
+  out.source = bind.source;
+  out.target = InRoot("/" + fs::CleanRelative(bind.target));
+  out.target_is_file = !S_ISDIR(st.st_mode);
+  out.read_only = bind.read_only;
+  out.options = bind.options;
+  // The device's own file is the one that shows.
+  std::erase_if(mounts_, [&](const exec::Mount& other) {
+    return other.target == out.target;
+  });
   mounts_.push_back(std::move(out));
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "imgbuild/exec/cdi.h"
 #include "imgbuild/exec/executor.h"
 #include "imgbuild/util/fs.h"
 
@@ -19,7 +20,9 @@ namespace imgbuild::build {
 class RunMounts {
  public:
   // Throws Error at the mount: missing secret, missing source.
-  RunMounts(Step& step, const plan::RunOp& op, const FileTree& root);
+  // `edits`: of the devices; their files are mounted too.
+  RunMounts(Step& step, const plan::RunOp& op,
+            const exec::ContainerEdits& edits, const FileTree& root);
 
   const std::vector<exec::Mount>& mounts() const { return mounts_; }
   // Secrets that are wanted as variables: "NAME=value".
@@ -32,6 +35,7 @@ class RunMounts {
   void AddSecret(const plan::RunMount& mount);
   void AddSsh(const plan::RunMount& mount);
   void AddScript(const plan::RunOp::Script& script);
+  void AddDeviceFile(const exec::ContainerEdits::Bind& bind);
   // Writes what `from` has at `path` below `dir`; returns where it is and
   // whether it is a file.
   struct Materialized {

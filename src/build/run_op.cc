@@ -38,6 +38,7 @@ void AddAgentVariable(const plan::RunOp& op, std::vector<std::string>& env) {
 
 exec::ProcessSpec MakeSpec(const plan::RunOp& op,
                            const exec::ResourceLimits& limits,
+                           const exec::ContainerEdits& edits,
                            const FileTree& root, const RunMounts& mounts) {
   exec::ProcessSpec spec;
   spec.args = op.args;
@@ -64,11 +65,16 @@ exec::ProcessSpec MakeSpec(const plan::RunOp& op,
   for (const std::string& limit : op.ulimits) {
     spec.limits.ulimits.push_back(exec::ParseUlimit(limit));
   }
-  if (!op.cgroup_parent.empty()) {
-    throw Error(ErrorCode::kUsage, "--cgroup-parent is not supported")
-        .WithHint("start imgbuild itself in that cgroup");
-  }
+  spec.limits.cgroup_parent = op.cgroup_parent;
+  exec::ApplyEdits(edits, spec);
   return spec;
+}
+
+exec::ContainerEdits EditsOf(Step& step, const plan::RunOp& op) {
+  std::vector<std::string> names;
+  for (const auto& [name, recipe] : op.devices) names.push_back(name);
+  if (names.empty()) return {};
+  return step.state().request.devices->EditsOf(names);
 }
 
 // What went wrong, in the words of `docker build`, and why it may have.
@@ -106,9 +112,10 @@ Error Failure(const plan::RunOp& op, const exec::ExitResult& result) {
 std::optional<store::StoredLayer> PerformRun(Step& step,
                                              const plan::RunOp& op) {
   const auto root = step.ParentTree();
-  const RunMounts mounts(step, op, *root);
+  const exec::ContainerEdits edits = EditsOf(step, op);
+  const RunMounts mounts(step, op, edits, *root);
   exec::ProcessSpec spec =
-      MakeSpec(op, step.state().request.limits, *root, mounts);
+      MakeSpec(op, step.state().request.limits, edits, *root, mounts);
   const auto active =
       step.env().store.snapshots().Prepare(step.parent().layers.DiffIds());
   spec.rootfs = active->mount();

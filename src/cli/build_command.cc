@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <set>
 
@@ -12,8 +13,10 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/build_input.h"
+#include "cli/call.h"
 #include "cli/check.h"
 #include "cli/commands.h"
+#include "cli/devices.h"
 #include "cli/include_files.h"
 #include "cli/lint_report.h"
 #include "cli/lock_bundle.h"
@@ -53,37 +56,6 @@ void ShowSummary(const BuildFlags& flags,
   std::fputs(BuildSummary(findings, ::isatty(2) != 0).c_str(), stderr);
 }
 
-// `--call check,format=json`, `--check`: the format, when nothing is to be
-// built.
-std::optional<ReportFormat> AsksForCheck(const BuildFlags& flags) {
-  const std::vector<std::string> parts = Split(flags.call, ',');
-  std::string method = parts[0];
-  std::string format = "text";
-  for (size_t i = 1; i < parts.size(); ++i) {
-    if (!parts[i].starts_with("format=")) {
-      throw Error(ErrorCode::kUsage,
-                  fmt::format("invalid --call: unknown {}", Quoted(parts[i])))
-          .WithHint("the form is METHOD or METHOD,format=FORMAT");
-    }
-    format = parts[i].substr(7);
-  }
-  if (method == "lint") method = "check";  // what buildx called it first
-  if (method != "build" && method != "check") {
-    Error error(ErrorCode::kUsage,
-                fmt::format("unknown --call {}", Quoted(method)));
-    const auto near = Suggest(method, {"build", "check"});
-    throw error.WithHint(near ? fmt::format("did you mean {}?", *near)
-                              : "the methods are build and check");
-  }
-  if (method == "build" && !flags.check) {
-    if (parts.size() > 1) {
-      throw Error(ErrorCode::kUsage, "--call build takes no format");
-    }
-    return std::nullopt;
-  }
-  return ParseReportFormat(format);
-}
-
 // The same keys as `docker buildx build --metadata-file`.
 std::string Metadata(const build::BuildResult& result,
                      const std::vector<oci::Reference>& tags) {
@@ -96,6 +68,9 @@ std::string Metadata(const build::BuildResult& result,
                      {"platform",
                       {{"architecture", result.platform.architecture},
                        {"os", result.platform.os}}}}}};
+  for (const auto& [key, value] : result.descriptor_annotations) {
+    document["containerimage.descriptor"]["annotations"][key] = value;
+  }
   if (!tags.empty()) {
     std::vector<std::string> names;
     names.reserve(tags.size());
@@ -153,6 +128,19 @@ Outputs ReadOutputs(const BuildFlags& flags) {
   return outputs;
 }
 
+// Annotations of a descriptor are kept where one is written.
+void RequireDescriptor(const Annotations& annotations, const Outputs& outputs) {
+  using Type = build::OutputSpec::Type;
+  const bool written =
+      std::ranges::any_of(outputs.specs, [](const build::OutputSpec& spec) {
+        return spec.type == Type::kOci || spec.type == Type::kDocker;
+      });
+  if (annotations.descriptor.empty() || written) return;
+  throw Error(ErrorCode::kUsage,
+              "--annotation manifest-descriptor: no output has a descriptor")
+      .WithHint("an archive has one: --output type=oci,dest=FILE");
+}
+
 // `findings`: what the checks found, once that is known.
 build::BuildResult Build(App& app, const BuildFlags& flags,
                          const Outputs& outputs, ProgressSink& progress,
@@ -162,13 +150,17 @@ build::BuildResult Build(App& app, const BuildFlags& flags,
   const auto secrets = ParseSecrets(flags);
   const unsigned jobs = ParseJobs(flags);
   const exec::ResourceLimits limits = ParseLimits(flags);
-  const auto annotations = ParseAnnotations(flags, options.target_platform);
+  const Annotations annotations =
+      ParseAnnotations(flags, options.target_platform);
+  RequireDescriptor(annotations, outputs);
   const build::SshAgents agents(ParseSsh(flags), app.cancel);
   app.fetcher_options = {agents.Socket("default").value_or(""), secrets};
   // What is fetched from here on cannot be swept away.
   const auto lease = app.store().Hold();
   const BuildInput input = ReadInput(app, flags, progress);
   options.hidden_by_ignore_file = IgnoreProbe(input);
+  HostDevices devices;
+  options.devices = devices.Lister();
   const dockerfile::Dockerfile file = ParseDockerfile(input);
   const dockerfile::CheckOptions checks = CheckOptionsOf(file, options);
 
@@ -199,13 +191,15 @@ build::BuildResult Build(App& app, const BuildFlags& flags,
                                     outputs.tags,
                                     &agents,
                                     limits,
-                                    annotations,
+                                    annotations.manifest,
                                     flags.slow_path,
                                     [&](const oci::Digest& made) {
                                       expected.Check(file, graph, options, made,
                                                      progress);
-                                    }};
+                                    },
+                                    devices.registry_if_read()};
   build::BuildResult result = build::Builder(environment).Build(request);
+  result.descriptor_annotations = annotations.descriptor;
   for (const build::OutputSpec& output : outputs.specs) {
     build::Export(environment, result, output, outputs.tags);
   }
@@ -272,9 +266,8 @@ int BuildCommand(App& app, const Words& words) {
   AddBuildFlags(args, flags);
   AddGlobalFlags(args, app.options);
   if (!args.Parse(words)) return 0;
-  if (const auto format = AsksForCheck(flags)) {
-    return RunCheck(app, flags, *format, false);
-  }
+  const Call call = ParseCall(flags);
+  if (call.method != Call::Method::kBuild) return RunCall(app, flags, call);
 
   if (!flags.lock_bundle.empty()) flags.frozen = true;
   const Outputs outputs = ReadOutputs(flags);
@@ -334,6 +327,8 @@ int PlanCommand(App& app, const Words& words) {
   const auto lease = flags.lock_bundle.empty() ? nullptr : app.store().Hold();
   const BuildInput input = ReadInput(app, flags, progress);
   options.hidden_by_ignore_file = IgnoreProbe(input);
+  HostDevices devices;
+  options.devices = devices.Lister();
   const dockerfile::Dockerfile file = ParseDockerfile(input);
   const BuildLock lock = OpenLock(input, flags);
   if (!flags.lock_bundle.empty()) {

@@ -35,6 +35,20 @@ uint64_t ParseMicroseconds(const std::string& name, const std::string& text) {
   return *number;
 }
 
+uint64_t ParseShares(const std::string& name, const std::string& text) {
+  const auto number = ParseUint(text);
+  if (!number || *number < 2 || *number > 262144) {
+    throw Usage(fmt::format("invalid {} {}", name, Quoted(text)))
+        .WithHint("it is a number from 2 to 262144");
+  }
+  return *number;
+}
+
+std::vector<std::string> ResourceNames() {
+  return {"memory",    "memory-swap", "cpu-shares", "cpu-period",
+          "cpu-quota", "cpuset-cpus", "cpuset-mems"};
+}
+
 void SetLimit(const std::string& key, const std::string& name,
               const std::string& text, exec::ResourceLimits& limits) {
   if (key == "memory") {
@@ -46,10 +60,18 @@ void SetLimit(const std::string& key, const std::string& name,
     limits.cpu_period_us = ParseMicroseconds(name, text);
   } else if (key == "cpu-quota") {
     limits.cpu_quota_us = ParseMicroseconds(name, text);
+  } else if (key == "cpu-shares") {
+    limits.cpu_shares = ParseShares(name, text);
+  } else if (key == "cpuset-cpus") {
+    limits.cpuset_cpus = text;
+  } else if (key == "cpuset-mems") {
+    limits.cpuset_mems = text;
   } else {
-    Error error = Usage(fmt::format("unsupported --resource {}", Quoted(key)));
-    throw error.WithHint(
-        "the resources are memory, memory-swap, cpu-period and cpu-quota");
+    Error error = Usage(fmt::format("unknown --resource {}", Quoted(key)));
+    const auto near = Suggest(key, ResourceNames());
+    throw error.WithHint(near ? fmt::format("did you mean {}?", *near)
+                              : fmt::format("the resources are {}",
+                                            Join(ResourceNames(), ", ")));
   }
 }
 
@@ -102,16 +124,19 @@ std::vector<build::SshForward> ParseSsh(const BuildFlags& flags) {
 exec::ResourceLimits ParseLimits(const BuildFlags& flags) {
   exec::ResourceLimits limits;
   const std::pair<const char*, const std::string*> values[] = {
-      {"memory", &flags.memory},
-      {"memory-swap", &flags.memory_swap},
-      {"cpu-period", &flags.cpu_period},
-      {"cpu-quota", &flags.cpu_quota}};
+      {"memory", &flags.memory},          {"memory-swap", &flags.memory_swap},
+      {"cpu-period", &flags.cpu_period},  {"cpu-quota", &flags.cpu_quota},
+      {"cpu-shares", &flags.cpu_shares},  {"cpuset-cpus", &flags.cpuset_cpus},
+      {"cpuset-mems", &flags.cpuset_mems}};
   for (const auto& [key, value] : values) {
     if (value->empty()) continue;
     SetLimit(key, fmt::format("--{}", key), *value, limits);
   }
   for (const std::string& word : flags.resources) {
-    for (const std::string& pair : Split(word, ',')) {
+    // A list of CPUs has commas itself.
+    const bool list = word.starts_with("cpuset-");
+    for (const std::string& pair :
+         list ? std::vector<std::string>{word} : Split(word, ',')) {
       const size_t eq = pair.find('=');
       if (eq == std::string::npos) {
         throw Usage(fmt::format("invalid --resource {}", Quoted(pair)))
@@ -124,28 +149,33 @@ exec::ResourceLimits ParseLimits(const BuildFlags& flags) {
   return limits;
 }
 
-std::map<std::string, std::string> ParseAnnotations(
-    const BuildFlags& flags, const oci::Platform& platform) {
-  std::map<std::string, std::string> annotations;
+Annotations ParseAnnotations(const BuildFlags& flags,
+                             const oci::Platform& platform) {
+  Annotations annotations;
   for (const std::string& word : flags.annotations) {
     const size_t eq = word.find('=');
     std::string key = word.substr(0, eq);
     const std::vector<AnnotationType> types = TakeTypes(key);
     if (eq == std::string::npos || key.empty()) {
       throw Usage(fmt::format("invalid --annotation {}", Quoted(word)))
-          .WithHint("the form is [manifest[PLATFORM]:]KEY=VALUE");
+          .WithHint("the form is [TYPE[PLATFORM],…:]KEY=VALUE");
     }
     for (const AnnotationType& type : types) {
-      if (type.name != "manifest") {
-        throw Usage(
-            fmt::format("--annotation {}: a build makes no {}", word,
-                        type.name == "index" ? "index" : "such descriptor"))
-            .WithHint("annotations of the manifest are kept: manifest:K=V");
+      if (type.name.starts_with("index")) {
+        throw Usage(fmt::format("--annotation {}: index annotations are not "
+                                "supported for the image of one platform",
+                                word))
+            .WithHint(
+                "without an index there are manifest:K=V and "
+                "manifest-descriptor:K=V");
       }
-      if (type.platform.empty() ||
-          oci::Platform::Parse(type.platform) == platform) {
-        annotations[key] = word.substr(eq + 1);
+      if (!type.platform.empty() &&
+          oci::Platform::Parse(type.platform) != platform) {
+        continue;
       }
+      (type.name == "manifest" ? annotations.manifest
+                               : annotations.descriptor)[key] =
+          word.substr(eq + 1);
     }
   }
   return annotations;

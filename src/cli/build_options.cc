@@ -1,5 +1,6 @@
 #include "cli/build_options.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -8,6 +9,7 @@
 #include <set>
 #include <thread>
 
+#include "imgbuild/exec/executor.h"
 #include "imgbuild/exec/ulimit.h"
 #include "imgbuild/plan/named_context.h"
 #include "imgbuild/util/error.h"
@@ -56,15 +58,21 @@ std::pair<std::string, std::string> ParseHost(const std::string& word) {
   if (separator == std::string::npos || separator == 0 ||
       separator + 1 == word.size()) {
     throw Usage(fmt::format("invalid --add-host {}", Quoted(word)))
-        .WithHint("the form is NAME:IP, for example db:10.0.0.5 or db:[::1]");
+        .WithHint(
+            "the form is NAME:IP, for example db:10.0.0.5 or db:[::1], or "
+            "NAME:host-gateway for this host");
   }
   std::string ip = word.substr(separator + 1);
   if (ip.size() > 2 && ip.front() == '[' && ip.back() == ']') {
     ip = ip.substr(1, ip.size() - 2);
   }
-  if (ip == "host-gateway") {
-    throw Usage("--add-host NAME:host-gateway is not supported")
-        .WithHint("name the address itself");
+  in6_addr address{};
+  if (ip != exec::kHostGateway &&
+      ::inet_pton(AF_INET, ip.c_str(), &address) != 1 &&
+      ::inet_pton(AF_INET6, ip.c_str(), &address) != 1) {
+    throw Usage(fmt::format("invalid --add-host {}: {} is no address",
+                            Quoted(word), Quoted(ip)))
+        .WithHint("the form is NAME:IP, for example db:10.0.0.5 or db:[::1]");
   }
   return {word.substr(0, separator), ip};
 }
@@ -92,6 +100,58 @@ std::optional<int64_t> ParseEpoch(const BuildFlags& flags) {
   return epoch;
 }
 
+// From the root of each hierarchy, whatever is written.
+std::string ParseCgroupParent(const std::string& text) {
+  if (text.empty()) return "";
+  std::string path;
+  for (const std::string& name : Split(text, '/')) {
+    if (name == "..") {
+      throw Usage(fmt::format("invalid --cgroup-parent {}", Quoted(text)))
+          .WithHint("it is a path from the root of the cgroups, without ..");
+    }
+    if (!name.empty() && name != ".") path += "/" + name;
+  }
+  if (path.empty()) {
+    throw Usage(fmt::format("invalid --cgroup-parent {}", Quoted(text)))
+        .WithHint("it is a path below the root of the cgroups");
+  }
+  return path;
+}
+
+// "network.host", "device", "device=NAME[,alias=OTHER]".
+void Allow(const std::string& word, plan::PlanOptions& options) {
+  if (word == "network.host" || word == "security.insecure" ||
+      word == "device") {
+    options.entitlements.insert(word);
+    return;
+  }
+  if (!word.starts_with("device=")) {
+    throw Usage(fmt::format("unknown entitlement {}", Quoted(word)))
+        .WithHint(
+            "--allow takes network.host, security.insecure, device or "
+            "device=NAME[,alias=OTHER]");
+  }
+  const std::vector<std::string> fields = Split(word.substr(7), ',');
+  std::string alias;
+  for (size_t i = 1; i < fields.size(); ++i) {
+    if (!fields[i].starts_with("alias=") || fields[i].size() == 6) {
+      throw Usage(fmt::format("invalid --allow {}: unknown {}", Quoted(word),
+                              Quoted(fields[i])))
+          .WithHint("the form is device=NAME[,alias=OTHER]");
+    }
+    alias = fields[i].substr(6);
+  }
+  if (fields[0].empty()) {
+    throw Usage(fmt::format("invalid --allow {}: no device", Quoted(word)))
+        .WithHint("the form is device=NAME[,alias=OTHER]");
+  }
+  if (alias.empty()) {
+    options.granted_devices[fields[0]] = "";
+  } else {
+    options.granted_devices[alias] = fields[0];
+  }
+}
+
 }  // namespace
 
 void AddPlanFlags(Args& args, BuildFlags& f) {
@@ -113,10 +173,14 @@ void AddPlanFlags(Args& args, BuildFlags& f) {
   args.Flag("--pull", &f.pull, "ask the registry what a tag stands for now");
   args.List("--label", &f.labels, "K=V", "a label of the image");
   args.List("--allow", &f.allow, "ENTITLEMENT",
-            "network.host or security.insecure");
+            "network.host, security.insecure, device or "
+            "device=NAME[,alias=OTHER]");
   args.Value("--network", &f.network, "MODE",
              "network of RUN: default, none or host");
-  args.List("--add-host", &f.add_hosts, "NAME:IP", "a line of /etc/hosts");
+  args.List("--add-host", &f.add_hosts, "NAME:IP",
+            "a line of /etc/hosts; host-gateway is this host");
+  args.Value("--cgroup-parent", &f.cgroup_parent, "CGROUP",
+             "the cgroup that those of RUN are made in");
   args.Value("--shm-size", &f.shm_size, "BYTES", "size of /dev/shm in RUN");
   args.List("--ulimit", &f.ulimits, "NAME=SOFT[:HARD]", "a limit of RUN");
   args.Value("--source-date-epoch", &f.source_date_epoch, "SECONDS",
@@ -162,8 +226,9 @@ void AddBuildFlags(Args& args, BuildFlags& f) {
   args.List("--secret", &f.secrets, "SPEC", "id=ID[,src=FILE|,env=VARIABLE]");
   args.List("--ssh", &f.ssh, "SPEC",
             "default|ID[=SOCKET|KEY[,KEY…]]: an agent for --mount=type=ssh");
-  args.List("--annotation", &f.annotations, "[manifest:]K=V",
-            "an annotation of the image's manifest");
+  args.List("--annotation", &f.annotations, "[TYPE:]K=V",
+            "an annotation of the image's manifest; or, as TYPE "
+            "manifest-descriptor, of what points to it in an archive");
   args.Value("-m,--memory", &f.memory, "BYTES", "memory of each RUN");
   args.Value("--memory-swap", &f.memory_swap, "BYTES",
              "memory and swap together; -1: swap without a limit");
@@ -171,12 +236,20 @@ void AddBuildFlags(Args& args, BuildFlags& f) {
              "period of the CPU quota");
   args.Value("--cpu-quota", &f.cpu_quota, "MICROSECONDS",
              "CPU time of each RUN within a period");
+  args.Value("-c,--cpu-shares", &f.cpu_shares, "N",
+             "weight of each RUN for the CPUs; 1024 is the usual one");
+  args.Value("--cpuset-cpus", &f.cpuset_cpus, "LIST",
+             "the CPUs of each RUN: 0-2,4");
+  args.Value("--cpuset-mems", &f.cpuset_mems, "LIST",
+             "the memory nodes of each RUN");
   args.List("--resource", &f.resources, "KEY=VALUE",
-            "memory, memory-swap, cpu-period, cpu-quota: as the flags");
+            "memory, memory-swap, cpu-shares, cpu-period, cpu-quota, "
+            "cpuset-cpus, cpuset-mems: as the flags");
   args.Value("-j,--jobs", &f.jobs, "N", "steps that run at once");
   args.Flag("--check", &f.check, "check the Dockerfile, build nothing");
-  args.Value("--call", &f.call, "METHOD[,format=FORMAT]",
-             "build or check (default: build)");
+  args.Value("--call,--print", &f.call, "METHOD[,format=FORMAT]",
+             "build, check, outline, targets or subrequests.describe, as text "
+             "or json (default: build)");
 }
 
 plan::PlanOptions ToPlanOptions(const BuildFlags& flags) {
@@ -235,15 +308,10 @@ plan::PlanOptions ToPlanOptions(const BuildFlags& flags) {
     }
     options.shm_bytes = *bytes;
   }
+  options.cgroup_parent = ParseCgroupParent(flags.cgroup_parent);
   for (const std::string& word : flags.ulimits) exec::ParseUlimit(word);
   options.ulimits = flags.ulimits;
-  for (const std::string& word : flags.allow) {
-    if (word != "network.host" && word != "security.insecure") {
-      throw Usage(fmt::format("unknown entitlement {}", Quoted(word)))
-          .WithHint("--allow takes network.host or security.insecure");
-    }
-    options.entitlements.insert(word);
-  }
+  for (const std::string& word : flags.allow) Allow(word, options);
   if (flags.no_cache && !flags.no_cache_filter.empty()) {
     throw Usage("--no-cache and --no-cache-filter exclude one another");
   }

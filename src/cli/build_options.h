@@ -44,6 +44,10 @@ struct BuildFlags {
   std::string memory_swap;
   std::string cpu_period;
   std::string cpu_quota;
+  std::string cpu_shares;
+  std::string cpuset_cpus;
+  std::string cpuset_mems;
+  std::string cgroup_parent;
   std::vector<std::string> resources;
   std::vector<std::string> allow;
   std::string network = "default";
@@ -76,9 +80,13 @@ std::map<std::string, build::Secret> ParseSecrets(const BuildFlags& flags);
 std::vector<build::SshForward> ParseSsh(const BuildFlags& flags);
 // Of RUN: --memory and its like, and the same by --resource.
 exec::ResourceLimits ParseLimits(const BuildFlags& flags);
-// Of the manifest of an image for `platform`.
-std::map<std::string, std::string> ParseAnnotations(
-    const BuildFlags& flags, const oci::Platform& platform);
+// Of an image for `platform`.
+struct Annotations {
+  std::map<std::string, std::string> manifest;
+  std::map<std::string, std::string> descriptor;  // what points to it
+};
+Annotations ParseAnnotations(const BuildFlags& flags,
+                             const oci::Platform& platform);
 unsigned ParseJobs(const BuildFlags& flags);
 
 }  // namespace imgbuild::cli

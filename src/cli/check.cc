@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <memory>
 
-#include "imgbuild/build/image_resolver.h"
 #include "imgbuild/build/policy_resolver.h"
 #include "imgbuild/context/context.h"
 #include "imgbuild/context/ignore.h"
@@ -15,45 +14,13 @@
 #include "imgbuild/util/strings.h"
 
 #include "cli/include_files.h"
+#include "cli/lazy_resolver.h"
 #include "cli/lint_report.h"
 #include "cli/lock_input.h"
 #include "cli/policed_plan.h"
 
 namespace imgbuild::cli {
 namespace {
-
-// Opens the store when the first image is asked for: a Dockerfile FROM scratch
-// needs none.
-class LazyResolver : public plan::ImageResolver {
- public:
-  LazyResolver(App& app, transfer::PullPolicy policy)
-      : app_(app), policy_(policy) {}
-  plan::ResolvedImage Resolve(const oci::Reference& reference,
-                              const oci::Platform& platform) override {
-    return Real().Resolve(reference, platform);
-  }
-  plan::ResolvedImage ResolveLayout(const std::string& layout,
-                                    const oci::Platform& platform) override {
-    return Real().ResolveLayout(layout, platform);
-  }
-  void Prefetch(const oci::Reference& reference,
-                const oci::Platform& platform) override {
-    Real().Prefetch(reference, platform);
-  }
-
- private:
-  plan::ImageResolver& Real() {
-    if (!real_) {
-      real_ = std::make_unique<build::TransferResolver>(
-          app_.store(), app_.transfer(), progress_, policy_, app_.cancel);
-    }
-    return *real_;
-  }
-  App& app_;
-  const transfer::PullPolicy policy_;
-  NullProgress progress_;
-  std::unique_ptr<plan::ImageResolver> real_;
-};
 
 plan::LockLookup LookupIn(const std::optional<lock::Lockfile>& lock) {
   if (!lock) return nullptr;

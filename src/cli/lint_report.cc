@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/sarif.h"
+#include "cli/source_json.h"
 #include "registry/base64.h"
 
 namespace imgbuild::cli {
@@ -76,25 +77,6 @@ std::vector<Finding> ByLine(std::vector<Finding> findings) {
   return findings;
 }
 
-using Sources = std::vector<std::shared_ptr<const SourceFile>>;
-
-// One range a line, as BuildKit has it.
-Json LocationOf(const SourceRange& range, Sources& sources) {
-  Json location = Json::object();
-  if (!range) return location;
-  auto source = std::ranges::find(sources, range.file());
-  if (source == sources.end()) source = sources.insert(source, range.file());
-  if (source != sources.begin()) {
-    location["sourceIndex"] = source - sources.begin();
-  }
-  for (uint32_t line = range.begin().line;
-       line <= std::max(range.begin().line, range.end().line); ++line) {
-    location["ranges"].push_back(
-        {{"start", {{"line", line}}}, {"end", {{"line", line}}}});
-  }
-  return location;
-}
-
 std::vector<std::string> UnjudgedRules() {
   std::vector<std::string> names;
   for (const RuleId rule : plan::RulesThatNeedBases()) {
@@ -115,10 +97,6 @@ SarifLevel LevelOf(RuleId rule) {
     default:
       return SarifLevel::kWarning;
   }
-}
-
-std::string Dump(const Json& document) {
-  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::string Indented(std::string_view text, std::string_view margin) {
@@ -200,7 +178,7 @@ std::string CheckJson(const CheckResult& result) {
          {"data", registry::Base64Encode(source->text())},
          {"language", "Dockerfile"}});
   }
-  return Dump(document);
+  return DumpJson(document);
 }
 
 std::string CheckSarif(const CheckResult& result) {

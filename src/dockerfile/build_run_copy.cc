@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "imgbuild/dockerfile/device.h"
 #include "imgbuild/dockerfile/expand.h"
 #include "imgbuild/util/strings.h"
 
@@ -78,6 +79,7 @@ Run AstBuilder::BuildRun(const InstructionSyntax& syntax) {
   run.network = OneOf(flags, "network", {"default", "none", "host"});
   run.security = OneOf(flags, "security", {"sandbox", "insecure"});
   run.devices = flags.Multi("device");
+  for (const Word& device : run.devices) ParseDeviceRequest(device);
   run.no_cache = flags.Bool("no-cache").value_or(false);
   run.command = BuildCommand(syntax);
   if (syntax.json) return run;

@@ -198,17 +198,56 @@ void SweepCgroups(const std::vector<CgroupHierarchy>& hierarchies) {
 
 void RemoveRuntimeCgroups(const std::vector<CgroupHierarchy>& hierarchies,
                           const std::string& filter_cgroup,
-                          const std::string& name) {
+                          const std::string& parent, const std::string& name) {
   for (const CgroupHierarchy& hierarchy : hierarchies) {
-    rmdir((hierarchy.own_directory + "/" + name).c_str());
+    const std::string base = parent.empty() ? hierarchy.own_directory
+                                            : hierarchy.mount_point + parent;
+    rmdir((base + "/" + name).c_str());
   }
   if (!filter_cgroup.empty()) rmdir((filter_cgroup + "/" + name).c_str());
 }
 
 bool HasCgroupLimits(const ResourceLimits& limits) {
   return limits.memory_bytes != 0 || limits.memory_swap_bytes != 0 ||
-         limits.cpu_quota_us != 0 || limits.pids != 0;
+         limits.cpu_quota_us != 0 || limits.pids != 0 ||
+         limits.cpu_shares != 0 || !limits.cpuset_cpus.empty() ||
+         !limits.cpuset_mems.empty() || !limits.cgroup_parent.empty();
 }
+
+namespace {
+
+// "0-2,4", as the kernel reads it.
+void CheckList(const char* limit, const std::string& list) {
+  if (list.empty()) return;
+  for (const std::string& range : Split(list, ',')) {
+    const size_t dash = range.find('-');
+    const auto first = ParseUint(range.substr(0, dash));
+    const auto last =
+        dash == std::string::npos ? first : ParseUint(range.substr(dash + 1));
+    if (!first || !last || *first > *last) {
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("limit {}: {} is no list of numbers", limit,
+                              Quoted(list)))
+          .WithHint("the form is 0-2,4");
+    }
+  }
+}
+
+// A new directory of this hierarchy has no CPUs and no memory nodes, and takes
+// no process before it does.
+void InheritCpuset(const std::string& path) {
+  UniqueFd dir(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  UniqueFd parent(
+      open(ParentOf(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!dir || !parent) return;
+  for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
+    if (!Trim(ReadFileAt(dir.get(), file)).empty()) continue;
+    WriteFileAt(dir.get(), file,
+                std::string(Trim(ReadFileAt(parent.get(), file))));
+  }
+}
+
+}  // namespace
 
 void CheckLimits(const ResourceLimits& limits) {
   int64_t swap = limits.memory_swap_bytes;
@@ -221,18 +260,53 @@ void CheckLimits(const ResourceLimits& limits) {
                 "limit memory-swap: is memory plus swap and cannot be less "
                 "than the memory limit");
   }
+  CheckList("cpuset-cpus", limits.cpuset_cpus);
+  CheckList("cpuset-mems", limits.cpuset_mems);
+  const std::string& parent = limits.cgroup_parent;
+  if (!parent.empty() && (!parent.starts_with('/') || parent.ends_with('/') ||
+                          parent.find("/..") != std::string::npos)) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("invalid cgroup parent {}", Quoted(parent)));
+  }
 }
 
 LimitCgroups::LimitCgroups(const ResourceLimits& limits,
                            const std::vector<CgroupHierarchy>& hierarchies,
                            const std::string& name)
-    : hierarchies_(hierarchies), name_(name) {
+    : hierarchies_(hierarchies), name_(name), parent_(limits.cgroup_parent) {
   if (limits.memory_bytes != 0 || limits.memory_swap_bytes != 0) {
     LimitMemory(limits);
   }
   if (limits.cpu_quota_us != 0) LimitCpu(limits);
+  if (limits.cpu_shares != 0) LimitShares(limits);
+  if (!limits.cpuset_cpus.empty() || !limits.cpuset_mems.empty()) {
+    LimitCpuset(limits);
+  }
   if (limits.pids != 0) LimitPids(limits);
+  if (!parent_.empty()) JoinParent();
   if (limits.own_cgroup) Account();
+}
+
+LimitCgroups::MadeDirs::~MadeDirs() {
+  for (auto it = paths.rbegin(); it != paths.rend(); ++it) rmdir(it->c_str());
+}
+
+std::string LimitCgroups::BaseOf(const CgroupHierarchy& hierarchy,
+                                 const char* limit) {
+  if (parent_.empty()) return hierarchy.own_directory;
+  std::string path = hierarchy.mount_point;
+  for (const std::string& name : Split(parent_.substr(1), '/')) {
+    if (name.empty()) continue;
+    path += "/" + name;
+    if (mkdir(path.c_str(), 0755) == 0) {
+      made_parents_.paths.push_back(path);
+      if (Contains(hierarchy.controllers, "cpuset")) InheritCpuset(path);
+    } else if (errno != EEXIST) {
+      throw ErrnoError(fmt::format("limit {}: create cgroup", limit), path,
+                       errno);
+    }
+  }
+  return path;
 }
 
 // The directory for a controller: on version 1 below our own; on version 2 in
@@ -247,15 +321,17 @@ Cgroup& LimitCgroups::Place(const char* controller, const char* limit) {
 Cgroup* LimitCgroups::FindV1(const char* controller, const char* limit) {
   for (const CgroupHierarchy& hierarchy : hierarchies_) {
     if (hierarchy.v2 || !Contains(hierarchy.controllers, controller)) continue;
-    std::string path = hierarchy.own_directory + "/" + name_;
+    const std::string base = BaseOf(hierarchy, limit);
+    std::string path = base + "/" + name_;
     for (Entry& entry : entries_) {
       if (entry.cgroup.path() == path) return &entry.cgroup;
     }
-    std::optional<Cgroup> made = MakeBelow(hierarchy.own_directory, name_);
+    std::optional<Cgroup> made = MakeBelow(base, name_);
     if (!made) {
       throw ErrnoError(fmt::format("limit {}: create cgroup", limit), path,
                        errno);
     }
+    if (Contains(hierarchy.controllers, "cpuset")) InheritCpuset(path);
     UniqueFd procs(openat(made->fd(), "cgroup.procs", O_WRONLY | O_CLOEXEC));
     if (!procs) {
       throw ErrnoError(fmt::format("limit {}: open cgroup", limit), path,
@@ -273,25 +349,30 @@ Cgroup* LimitCgroups::FindV2(const char* controller) {
     for (Entry& entry : entries_) {
       if (!entry.v2) continue;
       // One process has one place: the second controller must be there too.
-      return Contains(Split(Trim(ReadFileAt(entry.cgroup.fd(),
-                                            "cgroup.controllers")),
-                            ' '),
-                      controller)
+      return *controller == '\0' ||
+                     Contains(Split(Trim(ReadFileAt(entry.cgroup.fd(),
+                                                    "cgroup.controllers")),
+                                    ' '),
+                              controller)
                  ? &entry.cgroup
                  : nullptr;
     }
-    for (std::string parent = hierarchy.own_directory;
-         parent.size() >= hierarchy.mount_point.size();
+    const std::string base = BaseOf(hierarchy, "cgroup-parent");
+    const std::string& top = parent_.empty() ? hierarchy.mount_point : base;
+    for (std::string parent = base; parent.size() >= top.size();
          parent = ParentOf(parent)) {
       UniqueFd dir(open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
       if (!dir) return nullptr;
       // Refused (EBUSY) where processes live, which is why parents are tried;
-      // all three at once, for the limits that follow.
-      for (const char* wanted : {"+memory", "+cpu", "+pids"}) {
+      // all at once, for the limits that follow.
+      for (const char* wanted : {"+memory", "+cpu", "+pids", "+cpuset"}) {
         WriteFileAt(dir.get(), "cgroup.subtree_control", wanted);
       }
       std::string given = ReadFileAt(dir.get(), "cgroup.subtree_control");
-      if (!Contains(Split(Trim(given), ' '), controller)) continue;
+      if (*controller != '\0' &&
+          !Contains(Split(Trim(given), ' '), controller)) {
+        continue;
+      }
       std::optional<Cgroup> made = MakeBelow(parent, name_);
       if (!made) continue;
       entries_.push_back({std::move(*made), true, {}});
@@ -334,6 +415,48 @@ void LimitCgroups::LimitCpu(const ResourceLimits& limits) {
                      WriteFileAt(cgroup.fd(), "cpu.cfs_quota_us", quota);
   if (!ok) {
     throw ErrnoError("limit cpu: write", quota + "/" + period, errno);
+  }
+}
+
+void LimitCgroups::LimitShares(const ResourceLimits& limits) {
+  Cgroup& cgroup = Place("cpu", "cpu-shares");
+  const bool v2 = faccessat(cgroup.fd(), "cpu.weight", F_OK, 0) == 0;
+  // 2..262144 to 1..10000, as the runtimes convert it.
+  const uint64_t shares = std::clamp<uint64_t>(limits.cpu_shares, 2, 262144);
+  const std::string value =
+      std::to_string(v2 ? 1 + (shares - 2) * 9999 / 262142 : shares);
+  if (!WriteFileAt(cgroup.fd(), v2 ? "cpu.weight" : "cpu.shares", value)) {
+    throw ErrnoError("limit cpu-shares: write", value, errno);
+  }
+}
+
+void LimitCgroups::LimitCpuset(const ResourceLimits& limits) {
+  Cgroup& cgroup = Place("cpuset", "cpuset");
+  const auto write = [&](const char* limit, const char* file,
+                         const std::string& value) {
+    if (value.empty() || WriteFileAt(cgroup.fd(), file, value)) return;
+    throw ErrnoError(fmt::format("limit {}: write", limit), value, errno)
+        .WithHint("this host, or the cgroup above, does not have all of these");
+  };
+  write("cpuset-cpus", "cpuset.cpus", limits.cpuset_cpus);
+  write("cpuset-mems", "cpuset.mems", limits.cpuset_mems);
+}
+
+// The run stands in the parent of every hierarchy: whatever is limited there
+// holds for it.
+void LimitCgroups::JoinParent() {
+  bool any = false;
+  for (const CgroupHierarchy& hierarchy : hierarchies_) {
+    // A hierarchy of a name alone limits nothing.
+    if (hierarchy.v2 ||
+        hierarchy.controllers.front().find('=') != std::string::npos) {
+      continue;
+    }
+    any = true;
+    FindV1(hierarchy.controllers.front().c_str(), "cgroup-parent");
+  }
+  if (FindV2("") == nullptr && !any) {
+    Refuse("cgroup-parent", "no cgroup can be made");
   }
 }
 

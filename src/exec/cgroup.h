@@ -55,9 +55,10 @@ std::optional<Cgroup> MakeFilterCgroup(
 
 // Removes what a runtime named `name` below our own cgroups and below
 // `filter_cgroup` (may be empty): a runtime that is killed leaves it.
+// `parent`: ResourceLimits::cgroup_parent.
 void RemoveRuntimeCgroups(const std::vector<CgroupHierarchy>& hierarchies,
                           const std::string& filter_cgroup,
-                          const std::string& name);
+                          const std::string& parent, const std::string& name);
 
 // Removes directories of programs that were killed: those nobody locks.
 void SweepCgroups(const std::vector<CgroupHierarchy>& hierarchies);
@@ -85,16 +86,33 @@ class LimitCgroups {
   bool OutOfMemory() const;
 
  private:
+  // Where the cgroup of a hierarchy is made: ResourceLimits::cgroup_parent,
+  // else this process's own.
+  std::string BaseOf(const CgroupHierarchy& hierarchy, const char* limit);
   Cgroup& Place(const char* controller, const char* limit);
   Cgroup* FindV1(const char* controller, const char* limit);
   Cgroup* FindV2(const char* controller);
   void LimitMemory(const ResourceLimits& limits);
   void LimitCpu(const ResourceLimits& limits);
+  void LimitShares(const ResourceLimits& limits);
+  void LimitCpuset(const ResourceLimits& limits);
   void LimitPids(const ResourceLimits& limits);
   void Account();
+  void JoinParent();
 
   const std::vector<CgroupHierarchy>& hierarchies_;
   std::string name_;
+  const std::string parent_;
+  // Removed when destroyed, in reverse, where they are empty.
+  class MadeDirs {
+   public:
+    MadeDirs() = default;
+    MadeDirs(const MadeDirs&) = delete;
+    MadeDirs& operator=(const MadeDirs&) = delete;
+    ~MadeDirs();
+    std::vector<std::string> paths;
+  };
+  MadeDirs made_parents_;  // outlives what is made in them
   struct Entry {
     Cgroup cgroup;
     bool v2 = false;

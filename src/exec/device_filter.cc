@@ -51,7 +51,29 @@ bpf_insn Result(int32_t value) {
 }
 bpf_insn Exit() { return Instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0); }
 
-std::vector<bpf_insn> Program() {
+// The accesses that are not among "rwm".
+int32_t Forbidden(const std::string& access) {
+  int32_t out = BPF_DEVCG_ACC_MKNOD | BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE;
+  for (const char c : access) {
+    if (c == 'r') out &= ~BPF_DEVCG_ACC_READ;
+    if (c == 'w') out &= ~BPF_DEVCG_ACC_WRITE;
+    if (c == 'm') out &= ~BPF_DEVCG_ACC_MKNOD;
+  }
+  return out;
+}
+
+void AllowOther(const DeviceNode& device, std::vector<bpf_insn>& code) {
+  code.push_back(JumpUnless(
+      kType, device.block ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR, 5));
+  code.push_back(JumpUnless(kMajor, static_cast<int32_t>(device.major), 4));
+  code.push_back(JumpUnless(kMinor, static_cast<int32_t>(device.minor), 3));
+  code.push_back(Instruction(BPF_JMP | BPF_JSET | BPF_K, kAccess, 0, 2,
+                             Forbidden(device.access)));
+  code.push_back(Result(1));
+  code.push_back(Exit());
+}
+
+std::vector<bpf_insn> Program(const std::vector<DeviceNode>& others) {
   std::vector<bpf_insn> code = {
       Load(kType, offsetof(bpf_cgroup_dev_ctx, access_type)),
       Load(kMajor, offsetof(bpf_cgroup_dev_ctx, major)),
@@ -63,10 +85,12 @@ std::vector<bpf_insn> Program() {
       JumpUnless(kAccess, BPF_DEVCG_ACC_MKNOD, 2),
       Result(1),
       Exit(),
-      Instruction(BPF_JMP | BPF_JEQ | BPF_K, kType, 0, 2, BPF_DEVCG_DEV_CHAR),
-      Result(0),
-      Exit(),
   };
+  for (const DeviceNode& device : others) AllowOther(device, code);
+  code.push_back(
+      Instruction(BPF_JMP | BPF_JEQ | BPF_K, kType, 0, 2, BPF_DEVCG_DEV_CHAR));
+  code.push_back(Result(0));
+  code.push_back(Exit());
   for (const Device& device : kAllowed) {
     bool any = device.minor == kAnyMinor;
     code.push_back(JumpUnless(kMajor, device.major, any ? 2 : 3));
@@ -86,8 +110,8 @@ int Bpf(int command, bpf_attr* attributes) {
 
 }  // namespace
 
-UniqueFd LoadDeviceFilter() {
-  std::vector<bpf_insn> code = Program();
+UniqueFd LoadDeviceFilter(const std::vector<DeviceNode>& others) {
+  std::vector<bpf_insn> code = Program(others);
   static constexpr char kLicense[] = "Apache-2.0";
   bpf_attr attributes{};
   attributes.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;

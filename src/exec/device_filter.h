@@ -4,14 +4,17 @@
 #ifndef IMGBUILD_SRC_EXEC_DEVICE_FILTER_H_
 #define IMGBUILD_SRC_EXEC_DEVICE_FILTER_H_
 
+#include <vector>
+
+#include "imgbuild/exec/executor.h"
 #include "imgbuild/util/unique_fd.h"
 
 namespace imgbuild::exec {
 
-// null, zero, full, random, urandom, tty, console, ptmx and pseudo terminals;
-// making any node is allowed, opening others is not. An empty descriptor when
-// the kernel does not let this process load programs.
-UniqueFd LoadDeviceFilter();
+// null, zero, full, random, urandom, tty, console, ptmx, pseudo terminals and
+// `others`; making any node is allowed, opening further ones is not. An empty
+// descriptor when the kernel does not let this process load programs.
+UniqueFd LoadDeviceFilter(const std::vector<DeviceNode>& others = {});
 
 // On a cgroup2 directory, in addition to what its parents have. False when
 // refused.

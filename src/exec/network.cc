@@ -15,6 +15,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <vector>
@@ -181,7 +182,7 @@ void AddPorts(const std::vector<PortForward>& ports, bool udp,
 }
 
 Pasta StartPasta(const std::string& run_dir, int namespace_fd, bool forward,
-                 const std::vector<PortForward>& ports) {
+                 const std::vector<PortForward>& ports, bool map_gateway) {
   std::string program = FindPasta();
   CheckTunDevice();
   // Given as a bind mount, because pasta drops what it would need to open
@@ -201,7 +202,8 @@ Pasta StartPasta(const std::string& run_dir, int namespace_fd, bool forward,
   // published ports: no gateway address that means the host.
   plan.argv = {program, "--foreground", "--quiet", "--runas", "0"};
   plan.argv.insert(plan.argv.end(), {"--netns-only", "--config-net"});
-  plan.argv.insert(plan.argv.end(), {"--no-map-gw", "--no-netns-quit"});
+  if (!map_gateway) plan.argv.push_back("--no-map-gw");
+  plan.argv.push_back("--no-netns-quit");
   AddPorts(ports, /*udp=*/false, plan.argv);
   AddPorts(ports, /*udp=*/true, plan.argv);
   plan.argv.insert(plan.argv.end(), {"-T", "none", "-U", "none"});
@@ -234,7 +236,28 @@ void WaitForRoute(const Pasta& pasta) {
 
 }  // namespace
 
-ResolvConf MakeResolvConf(std::string_view host_text) {
+std::string HostGateway() {
+  for (const std::string& line :
+       Split(ReadOrEmpty("/proc/thread-self/net/route", kMaxRoutes), '\n')) {
+    const std::vector<std::string> fields = Split(line, '\t');
+    if (fields.size() < 8 || fields[1] != "00000000" ||
+        fields[7] != "00000000" || fields[2] == "00000000") {
+      continue;
+    }
+    in_addr address{};  // as it lies in memory
+    address.s_addr =
+        static_cast<in_addr_t>(std::strtoul(fields[2].c_str(), nullptr, 16));
+    char text[INET_ADDRSTRLEN];
+    if (inet_ntop(AF_INET, &address, text, sizeof text) != nullptr) return text;
+  }
+  throw Error(ErrorCode::kHost,
+              "network: host-gateway: this host has no IPv4 gateway whose "
+              "address could stand for it")
+      .WithHint("name an address of the host itself");
+}
+
+ResolvConf MakeResolvConf(std::string_view host_text,
+                          const std::string& taken) {
   ResolvConf out;
   bool any = false;
   for (const std::string& line : Split(host_text, '\n')) {
@@ -242,7 +265,7 @@ ResolvConf MakeResolvConf(std::string_view host_text) {
     if (text.empty() || text.front() == '#' || text.front() == ';') continue;
     if (text.starts_with("nameserver") && text.size() > 10) {
       std::string address(Trim(text.substr(10)));
-      if (IsLoopback(address)) continue;
+      if (IsLoopback(address) || address == taken) continue;
       any = true;
     }
     out.text += std::string(text) + "\n";
@@ -262,9 +285,12 @@ std::string ReadHostResolvConf() {
   return MakeResolvConf(real).forward ? text : real;
 }
 
-Network::Network(const std::string& run_dir, std::vector<PortForward> ports)
+Network::Network(const std::string& run_dir, std::vector<PortForward> ports,
+                 bool map_gateway)
     : ports_(std::move(ports)),
-      resolv_conf_(MakeResolvConf(ReadHostResolvConf())),
+      map_gateway_(map_gateway),
+      resolv_conf_(MakeResolvConf(ReadHostResolvConf(),
+                                  map_gateway ? HostGateway() : "")),
       stop_(eventfd(0, EFD_CLOEXEC)),
       settled_(eventfd(0, EFD_CLOEXEC)) {
   if (!stop_ || !settled_) throw ErrnoError("create", "eventfd", errno);
@@ -298,8 +324,8 @@ void Network::Keep(const std::string& run_dir, std::promise<void> made,
     namespace_ = MakeNamespace();
     made.set_value();
     if (HasDefaultRoute() || !ports_.empty()) {
-      pasta.emplace(
-          StartPasta(run_dir, namespace_.get(), resolv_conf_.forward, ports_));
+      pasta.emplace(StartPasta(run_dir, namespace_.get(), resolv_conf_.forward,
+                               ports_, map_gateway_));
       Enter(namespace_.get());
       WaitForRoute(*pasta);
     }

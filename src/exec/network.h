@@ -26,7 +26,13 @@ struct ResolvConf {
   bool forward = false;
 };
 inline constexpr char kForwardedDns[] = "169.254.1.1";
-ResolvConf MakeResolvConf(std::string_view host_text);
+// `taken`: an address that means something else in there; "" for none.
+ResolvConf MakeResolvConf(std::string_view host_text,
+                          const std::string& taken = "");
+
+// The address of the host's IPv4 default gateway, which means the host itself
+// in a network that maps it. Throws Error(kHost) when there is none.
+std::string HostGateway();
 
 // The host's resolv.conf; systemd-resolved's list of real servers when
 // /etc/resolv.conf names only its stub.
@@ -38,8 +44,9 @@ class Network {
   // namespace has its route. On a host without any default route there is
   // nothing to join: loopback only.
   // `run_dir` is where pasta's private mounts go. `ports` are forwarded from
-  // the host.
-  Network(const std::string& run_dir, std::vector<PortForward> ports);
+  // the host. `map_gateway`: HostGateway() leads to the host's loopback.
+  Network(const std::string& run_dir, std::vector<PortForward> ports,
+          bool map_gateway = false);
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
@@ -68,6 +75,7 @@ class Network {
             std::promise<void> ready);
 
   const std::vector<PortForward> ports_;
+  const bool map_gateway_;
   ResolvConf resolv_conf_;
   UniqueFd namespace_;
   UniqueFd stop_;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <map>
 #include <mutex>
@@ -40,6 +41,28 @@ struct Seccomp {
   std::string program;
 };
 
+bool WantsHostGateway(const ProcessSpec& spec) {
+  return std::ranges::any_of(spec.extra_hosts, [](const auto& host) {
+    return host.second == kHostGateway;
+  });
+}
+
+// Lines of /etc/hosts: the gateway is the host's own loopback where its network
+// is used, and nothing where there is none.
+std::vector<std::pair<std::string, std::string>> ExtraHosts(
+    const ProcessSpec& spec) {
+  auto out = spec.extra_hosts;
+  if (!WantsHostGateway(spec)) return out;
+  std::string address;
+  if (spec.network == NetworkMode::kHost) address = "127.0.0.1";
+  if (spec.network == NetworkMode::kDefault) address = HostGateway();
+  for (auto& [name, value] : out) {
+    if (value == kHostGateway) value = address;
+  }
+  std::erase_if(out, [](const auto& host) { return host.second.empty(); });
+  return out;
+}
+
 class OciExecutor : public Executor {
  public:
   explicit OciExecutor(ExecutorOptions options)
@@ -52,8 +75,8 @@ class OciExecutor : public Executor {
 
  private:
   const Host& GetHost();
-  std::shared_ptr<const Network> GetNetwork(
-      const Host& host, const std::vector<PortForward>& ports);
+  std::shared_ptr<const Network> GetNetwork(const Host& host,
+                                            const ProcessSpec& spec);
   const Seccomp& GetSeccomp(CapabilitySet capabilities);
   RuntimeLayout PlanLayout(const ProcessSpec& spec, const Host& host,
                            const ExecIo& io);
@@ -77,6 +100,7 @@ class OciExecutor : public Executor {
   std::mutex mutex_;  // guards what follows; what is made stays
   std::unique_ptr<const Host> host_;
   std::shared_ptr<Network> network_;
+  std::shared_ptr<Network> gateway_network_;      // reaches the host
   std::vector<std::shared_ptr<Network>> ending_;  // dismissed
   std::map<CapabilitySet, Seccomp> seccomp_;
 };
@@ -89,13 +113,15 @@ const Host& OciExecutor::GetHost() {
 
 // Its route may still be to come: see AwaitNetwork().
 std::shared_ptr<const Network> OciExecutor::GetNetwork(
-    const Host& host, const std::vector<PortForward>& ports) {
+    const Host& host, const ProcessSpec& spec) {
   std::lock_guard lock(mutex_);
-  if (!network_) {
-    network_ = std::make_shared<Network>(host.run_dir, ports);
+  const bool gateway = WantsHostGateway(spec);
+  std::shared_ptr<Network>& network = gateway ? gateway_network_ : network_;
+  if (!network) {
+    network = std::make_shared<Network>(host.run_dir, spec.ports, gateway);
   }
-  network_->Check();
-  return network_;
+  network->Check();
+  return network;
 }
 
 void OciExecutor::Expect(NetworkMode network,
@@ -114,9 +140,11 @@ void OciExecutor::Expect(NetworkMode network,
 
 void OciExecutor::Dismiss() {
   std::lock_guard lock(mutex_);
-  if (!network_) return;
-  network_->Stop();
-  ending_.push_back(std::move(network_));
+  for (std::shared_ptr<Network>* network : {&network_, &gateway_network_}) {
+    if (!*network) continue;
+    (*network)->Stop();
+    ending_.push_back(std::move(*network));
+  }
 }
 
 const Seccomp& OciExecutor::GetSeccomp(CapabilitySet capabilities) {
@@ -198,7 +226,7 @@ void InjectFiles(const ProcessSpec& spec, const ContainerRoot& root,
     plan.files.push_back({name, std::move(text), 0644});
     layout.injected.push_back({plan.dir + "/" + name, "/" + *target});
   };
-  inject(root.hosts, "hosts", MakeHostsFile(hostname, spec.extra_hosts));
+  inject(root.hosts, "hosts", MakeHostsFile(hostname, ExtraHosts(spec)));
   inject(root.resolv_conf, "resolv.conf", resolv_conf);
   inject(root.hostname, "hostname", hostname + "\n");
 }
@@ -224,9 +252,27 @@ std::vector<std::string> RuntimeCommand(const Host& host, int log_fd,
   return argv;
 }
 
+// A cgroup of this run alone whose filter lets through its own devices.
+void MakeOwnFilter(const ProcessSpec& spec, const Host& host,
+                   std::optional<Cgroup>& own, LaunchPlan& plan) {
+  const UniqueFd filter = LoadDeviceFilter(spec.devices);
+  if (plan.cgroup2_fd < 0) {
+    if (auto made = MakeFilterCgroup(host.cgroups, NewCgroupName())) {
+      own.emplace(std::move(*made));
+      plan.cgroup2_fd = own->fd();
+    }
+  }
+  if (!filter || plan.cgroup2_fd < 0 ||
+      !AttachDeviceFilter(plan.cgroup2_fd, filter.get())) {
+    throw ErrnoError("attach", "device filter", errno);
+  }
+}
+
 // Where the run's processes live: the limits' cgroups and the device filter.
+// `own_filter`: a cgroup that had to be made for a filter of this run's own.
 void PlanCgroups(const ProcessSpec& spec, const Host& host,
-                 std::optional<LimitCgroups>& limits, LaunchPlan& plan) {
+                 std::optional<LimitCgroups>& limits,
+                 std::optional<Cgroup>& own_filter, LaunchPlan& plan) {
   // runc makes a cgroup in any case, and its own threads would count in ours.
   bool wanted = HasCgroupLimits(spec.limits) || spec.limits.own_cgroup;
   if (wanted && host.runtime.kind == RuntimeKind::kCrun) {
@@ -235,7 +281,9 @@ void PlanCgroups(const ProcessSpec& spec, const Host& host,
     plan.cgroup_procs_fds = limits->procs_fds();
   }
   if (spec.privileged || !host.filter_cgroup) return;
-  if (plan.cgroup2_fd < 0) {
+  if (!spec.devices.empty()) {
+    MakeOwnFilter(spec, host, own_filter, plan);
+  } else if (plan.cgroup2_fd < 0) {
     plan.cgroup2_fd = host.filter_cgroup->fd();
   } else if (!AttachDeviceFilter(plan.cgroup2_fd, host.device_filter.get())) {
     throw ErrnoError("attach", "device filter", errno);
@@ -281,6 +329,8 @@ struct OciExecutor::Prepared {
   ContainerRoot root;
   std::shared_ptr<const Network> network;
   std::optional<LimitCgroups> limits;
+  std::optional<Cgroup> own_filter;
+  std::string cgroup_parent;
   std::string id;
 };
 
@@ -290,7 +340,7 @@ std::string OciExecutor::PlanNetwork(const ProcessSpec& spec, const Host& host,
   LaunchPlan& plan = out.plan;
   switch (spec.network) {
     case NetworkMode::kDefault:
-      out.network = GetNetwork(host, spec.ports);
+      out.network = GetNetwork(host, spec);
       try {
         plan.network_fd = out.network->fd();
       } catch (const Error&) {
@@ -316,7 +366,9 @@ void OciExecutor::AwaitNetwork(const Prepared& prepared) {
     prepared.network->WaitReady();
   } catch (const Error&) {
     std::lock_guard lock(mutex_);
-    if (network_ == prepared.network) network_.reset();
+    for (std::shared_ptr<Network>* network : {&network_, &gateway_network_}) {
+      if (*network == prepared.network) network->reset();
+    }
     throw;
   }
 }
@@ -338,6 +390,12 @@ std::optional<ExitResult> OciExecutor::Prepare(const ProcessSpec& spec,
                                                Prepared& out) {
   LaunchPlan& plan = out.plan;
   RuntimeLayout layout = PlanLayout(spec, host, io);
+  // runc names cgroups after it.
+  out.id = spec.id.empty() ? NewCgroupName() : spec.id;
+  out.cgroup_parent = spec.limits.cgroup_parent;
+  if (!out.cgroup_parent.empty()) {
+    layout.cgroups_path = out.cgroup_parent + "/" + out.id;
+  }
   plan.dir = host.run_dir;
   plan.directories = {"state"};
   plan.private_cgroup2 = host.runtime.kind == RuntimeKind::kCrun &&
@@ -352,10 +410,8 @@ std::optional<ExitResult> OciExecutor::Prepare(const ProcessSpec& spec,
   if (spec.resolv_conf) resolv_conf = *spec.resolv_conf;
   InjectFiles(spec, out.root, resolv_conf, plan, layout);
   plan.files.push_back({"config.json", MakeRuntimeSpec(spec, layout), 0600});
-  // runc names cgroups after it.
-  out.id = spec.id.empty() ? NewCgroupName() : spec.id;
   plan.files.push_back({kIdFile, out.id, 0600});
-  PlanCgroups(spec, host, out.limits, plan);
+  PlanCgroups(spec, host, out.limits, out.own_filter, plan);
   plan.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
   return std::nullopt;
 }
@@ -369,8 +425,10 @@ StartedContainer OciExecutor::Describe(const Prepared& prepared,
   started.runtime = host.runtime.path;
   started.crun = host.runtime.kind == RuntimeKind::kCrun;
   if (prepared.limits) started.cgroups = prepared.limits->Paths();
-  if (host.filter_cgroup &&
-      prepared.plan.cgroup2_fd == host.filter_cgroup->fd()) {
+  if (prepared.own_filter) {
+    started.cgroups.push_back(prepared.own_filter->path());
+  } else if (host.filter_cgroup &&
+             prepared.plan.cgroup2_fd == host.filter_cgroup->fd()) {
     started.cgroups.push_back(host.filter_cgroup->path());
   }
   return started;
@@ -384,9 +442,10 @@ void OciExecutor::DropReferences(Prepared& prepared) {
 
 void OciExecutor::RemoveCgroups(const Prepared& prepared, const Host& host) {
   if (host.runtime.kind != RuntimeKind::kRunc) return;
-  RemoveRuntimeCgroups(host.cgroups,
-                       host.filter_cgroup ? host.filter_cgroup->path() : "",
-                       prepared.id);
+  const std::optional<Cgroup>& filter =
+      prepared.own_filter ? prepared.own_filter : host.filter_cgroup;
+  RemoveRuntimeCgroups(host.cgroups, filter ? filter->path() : "",
+                       prepared.cgroup_parent, prepared.id);
 }
 
 ExitResult OciExecutor::RunMonitored(Prepared& prepared, const Host& host,

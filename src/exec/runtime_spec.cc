@@ -123,9 +123,11 @@ void AddOwnMounts(Json& out, const ProcessSpec& spec,
       mounts.push_back(std::move(entry));
       continue;
     }
-    mounts.push_back(
-        BindMount(layout.mount_sources.at(i), mount.target,
-                  {"rbind", "rprivate", mount.read_only ? "ro" : "rw"}));
+    std::vector<std::string> options = {"rbind", "rprivate",
+                                        mount.read_only ? "ro" : "rw"};
+    options.insert(options.end(), mount.options.begin(), mount.options.end());
+    mounts.push_back(BindMount(layout.mount_sources.at(i), mount.target,
+                               std::move(options)));
   }
   std::stable_sort(
       mounts.begin(), mounts.end(),
@@ -166,12 +168,45 @@ Json DeviceEntries(const std::vector<RuntimeLayout::Device>& devices) {
   return out;
 }
 
+Json OwnDevices(const std::vector<DeviceNode>& devices) {
+  Json out = Json::array();
+  for (const DeviceNode& device : devices) {
+    out.push_back({{"path", device.path},
+                   {"type", device.block ? "b" : "c"},
+                   {"major", device.major},
+                   {"minor", device.minor},
+                   {"fileMode", device.mode},
+                   {"uid", device.uid},
+                   {"gid", device.gid}});
+  }
+  return out;
+}
+
+Json HookSection(const std::vector<Hook>& hooks) {
+  Json out = Json::object();
+  for (const Hook& hook : hooks) {
+    Json entry = {{"path", hook.path}};
+    if (!hook.args.empty()) entry["args"] = hook.args;
+    if (!hook.env.empty()) entry["env"] = hook.env;
+    if (hook.timeout_seconds != 0) entry["timeout"] = hook.timeout_seconds;
+    out[hook.name].push_back(std::move(entry));
+  }
+  return out;
+}
+
 Json ResourcesSection(const ProcessSpec& spec) {
   const ResourceLimits& limits = spec.limits;
   Json out = Json::object();
   // The runtime adds the usual devices to what is allowed.
   if (!spec.privileged) {
     out["devices"] = Json::array({{{"allow", false}, {"access", "rwm"}}});
+    for (const DeviceNode& device : spec.devices) {
+      out["devices"].push_back({{"allow", true},
+                                {"type", device.block ? "b" : "c"},
+                                {"major", device.major},
+                                {"minor", device.minor},
+                                {"access", device.access}});
+    }
   } else {
     out["devices"] = Json::array({{{"allow", true}, {"access", "rwm"}}});
   }
@@ -185,6 +220,9 @@ Json ResourcesSection(const ProcessSpec& spec) {
     out["cpu"] = {{"quota", limits.cpu_quota_us},
                   {"period", limits.cpu_period_us}};
   }
+  if (limits.cpu_shares != 0) out["cpu"]["shares"] = limits.cpu_shares;
+  if (!limits.cpuset_cpus.empty()) out["cpu"]["cpus"] = limits.cpuset_cpus;
+  if (!limits.cpuset_mems.empty()) out["cpu"]["mems"] = limits.cpuset_mems;
   if (limits.pids > 0) out["pids"] = {{"limit", limits.pids}};
   return out;
 }
@@ -199,13 +237,18 @@ Json LinuxSection(const ProcessSpec& spec, const RuntimeLayout& layout) {
     namespaces.push_back({{"type", "network"}});
   }
   Json section = {{"namespaces", std::move(namespaces)}};
-  if (layout.runtime_cgroups) section["resources"] = ResourcesSection(spec);
-  if (spec.privileged) {
-    if (!layout.devices.empty()) {
-      section["devices"] = DeviceEntries(layout.devices);
+  if (layout.runtime_cgroups) {
+    section["resources"] = ResourcesSection(spec);
+    if (!layout.cgroups_path.empty()) {
+      section["cgroupsPath"] = layout.cgroups_path;
     }
-    return section;
   }
+  Json devices = DeviceEntries(layout.devices);
+  for (Json& device : OwnDevices(spec.devices)) {
+    devices.push_back(std::move(device));
+  }
+  if (!devices.empty()) section["devices"] = std::move(devices);
+  if (spec.privileged) return section;
   section["maskedPaths"] = {"/proc/acpi",
                             "/proc/asound",
                             "/proc/kcore",
@@ -275,6 +318,7 @@ std::string MakeRuntimeSpec(const ProcessSpec& spec,
       {"hostname", spec.hostname.empty() ? kDefaultHostname : spec.hostname},
       {"mounts", std::move(mounts)},
       {"linux", LinuxSection(spec, layout)}};
+  if (!spec.hooks.empty()) config["hooks"] = HookSection(spec.hooks);
   if (!spec.privileged && !layout.seccomp_program.empty()) {
     config["annotations"] = {
         {"run.oci.seccomp_bpf_data", Base64(layout.seccomp_program)}};

@@ -41,6 +41,8 @@ struct RuntimeLayout {
   uint16_t terminal_columns = 0;
   // The runtime makes the cgroup with the limits and the device rules itself.
   bool runtime_cgroups = false;
+  // Then where, from the root of each hierarchy; "": below its own.
+  std::string cgroups_path;
   // spec.init: the host's init program; run as /dev/init.
   std::string init_program;
   // For a privileged process.

@@ -75,6 +75,10 @@ void AddOp(Recipe& recipe, const RunOp& op, const KeyInputs& inputs) {
   if (op.shm_bytes) recipe.Add("shm", std::to_string(op.shm_bytes));
   for (const std::string& limit : op.ulimits) recipe.Add("ulimit", limit);
   if (!op.cgroup_parent.empty()) recipe.Add("cgroup-parent", op.cgroup_parent);
+  for (const auto& [name, given] : op.devices) {
+    recipe.Add("device", name);
+    recipe.Add("device-edits", given);
+  }
   for (const RunMount& mount : op.mounts) AddMount(recipe, contents, mount);
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "plan/lint_findings.h"
+#include "plan/outline_capture.h"
 #include "plan/shared_map.h"
 #include "plan/stage_config.h"
 #include "plan/stages.h"
@@ -53,8 +54,9 @@ struct PlanContext {
   std::map<std::string, VertexIndex> images;  // by manifest digest
   // Being evaluated now: a context that is a stage may lead back to them.
   std::set<size_t> evaluating;
-  std::set<std::string> declared;  // by an ARG of an evaluated stage
-  LintSession* lint = nullptr;     // set when nothing will be built
+  std::set<std::string> declared;     // by an ARG of an evaluated stage
+  LintSession* lint = nullptr;        // set when nothing will be built
+  OutlineCapture* outline = nullptr;  // set when one is wanted
 };
 
 // Evaluates instructions against one state. Lives for one stage.
@@ -123,12 +125,19 @@ class StageEvaluator {
   CopyOp::Remote Remote(const std::string& url, const dockerfile::Word& word,
                         const std::set<std::string>& variables,
                         const dockerfile::Copy& copy);
+  // For an outline: one ARG of this stage; a mount that needs to be given.
+  void Declared(const std::string& name,
+                const std::optional<std::string>& value, bool inherited);
+  void Needed(const dockerfile::MountSpec& mount);
   // `index`: how many ssh mounts stand before it.
   RunMount MakeMount(const dockerfile::RawMount& raw, size_t index,
                      std::vector<VertexIndex>& inputs);
   std::string ResolveNetwork(const dockerfile::Run& run) const;
   void RequireEntitlement(const std::string& name,
                           const dockerfile::Word& word) const;
+  // What the --device flags of a RUN come to.
+  std::vector<std::pair<std::string, std::string>> Devices(
+      const dockerfile::Run& run);
 
   // Adds a vertex on top of the state and the history entry that goes with it.
   void AddLayer(Op op, std::vector<VertexIndex> inputs,

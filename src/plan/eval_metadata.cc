@@ -222,6 +222,7 @@ void StageEvaluator::Do(const dockerfile::Arg& arg) {
     const std::string name = Expand(declaration.name);
     linter_.SecretName("ARG", name);
     std::optional<std::string> value;
+    bool inherited = false;
     const auto given = context_.options.build_args.find(name);
     if (given != context_.options.build_args.end()) {
       value = given->second;
@@ -229,7 +230,9 @@ void StageEvaluator::Do(const dockerfile::Arg& arg) {
       value = Expand(*declaration.value);
     } else {
       value = context_.globals.variables().Find(name);
+      inherited = value.has_value();
     }
+    Declared(name, value, inherited);
     text += " " + name;
     if (value) text += "=" + *value;
     const bool is_env = !name.starts_with("BUILDKIT_SBOM_SCAN_");
@@ -238,6 +241,31 @@ void StageEvaluator::Do(const dockerfile::Arg& arg) {
     context_.declared.insert(name);
   }
   AddHistory(text);
+}
+
+void StageEvaluator::Declared(const std::string& name,
+                              const std::optional<std::string>& value,
+                              bool inherited) {
+  if (context_.outline == nullptr) return;
+  OutlineCapture::OfStage& stage = context_.outline->stages[info_.index];
+  if (inherited) {
+    stage.inherited.push_back(name);
+  } else {
+    stage.args.push_back({name, value,
+                          DescriptionOf(instruction_->comments, name),
+                          instruction_->range});
+  }
+}
+
+void StageEvaluator::Needed(const dockerfile::MountSpec& mount) {
+  if (context_.outline == nullptr) return;
+  OutlineCapture::OfStage& stage = context_.outline->stages[info_.index];
+  if (mount.type == dockerfile::MountSpec::Type::kSecret) {
+    stage.secrets.push_back({mount.id, mount.required, instruction_->range});
+  } else if (mount.type == dockerfile::MountSpec::Type::kSsh) {
+    stage.ssh.push_back({mount.id.empty() ? "default" : mount.id,
+                         mount.required, instruction_->range});
+  }
 }
 
 void StageEvaluator::Do(const dockerfile::OnBuild& trigger) {

@@ -70,6 +70,8 @@ std::string StageEvaluator::ResolveNetwork(const dockerfile::Run& run) const {
 
 void StageEvaluator::RequireEntitlement(const std::string& name,
                                         const dockerfile::Word& word) const {
+  // A check builds nothing that would need trust.
+  if (context_.lint != nullptr) return;
   if (context_.options.entitlements.contains(name)) return;
   Error error = At(word.range, fmt::format("{} is not allowed", name));
   error.WithHint(
@@ -85,6 +87,7 @@ RunMount StageEvaluator::MakeMount(const dockerfile::RawMount& raw,
   RunMount mount;
   mount.spec = dockerfile::ResolveMount(
       raw, [this](const dockerfile::Word& value) { return Expand(value); });
+  Needed(mount.spec);
   std::string target = mount.spec.target;
   if (mount.spec.type == MountSpec::Type::kSsh && target.empty()) {
     target = fmt::format("/run/buildkit/ssh_agent.{}", index);
@@ -155,14 +158,7 @@ void StageEvaluator::Do(const dockerfile::Run& run) {
       op.insecure = true;
     }
   }
-  for (const dockerfile::Word& device : run.devices) {
-    Error error = At(device.range, fmt::format("device {} is not granted",
-                                               Quoted(device.text)));
-    error.WithHint(
-        "RUN --device needs a CDI registry of devices, which this "
-        "version does not read");
-    throw error;
-  }
+  op.devices = Devices(run);
   size_t agents = 0;  // numbers the sockets that name no target
   for (const dockerfile::RawMount& mount : run.mounts) {
     op.mounts.push_back(MakeMount(mount, agents, inputs));

@@ -69,7 +69,7 @@ Error BlankBase(const Word& image, const dockerfile::Dockerfile& file,
 
 std::optional<Word> MountFrom(const dockerfile::RawMount& mount) {
   for (const dockerfile::RawMount::Option& option : mount.options) {
-    if (option.key == "from" && option.value) {
+    if (option.key == "from" && option.value && !option.value->empty()) {
       return Word{*option.value, option.range};
     }
   }

@@ -18,6 +18,7 @@ oci::Descriptor Entry(const ArchiveImage& image,
   oci::Descriptor entry =
       NamedEntry(image.index ? *image.index : image.manifest, name);
   if (!image.index) entry.platform = image.platform;
+  entry.annotations.insert(image.annotations.begin(), image.annotations.end());
   return entry;
 }
 

@@ -69,6 +69,7 @@ const std::vector<PlanRow>& PlanRows() {
        "FROM busybox\nRUN --security=insecure true\n"},
       {"--network", {"--network", "none"}},
       {"--add-host", {"--add-host", "db:10.0.0.5"}},
+      {"--cgroup-parent", {"--cgroup-parent", "/builds"}},
       {"--shm-size", {"--shm-size", "1m"}},
       {"--ulimit", {"--ulimit", "nofile=10:20"}},
       {"--source-date-epoch", {"--source-date-epoch", "7"}},
@@ -95,9 +96,10 @@ struct RequestRow {
 
 std::string Limits(const BuildFlags& flags) {
   const exec::ResourceLimits limits = ParseLimits(flags);
-  return fmt::format("{} {} {} {}", limits.memory_bytes,
+  return fmt::format("{} {} {} {} {} {} {}", limits.memory_bytes,
                      limits.memory_swap_bytes, limits.cpu_quota_us,
-                     limits.cpu_period_us);
+                     limits.cpu_period_us, limits.cpu_shares,
+                     limits.cpuset_cpus, limits.cpuset_mems);
 }
 
 const std::vector<RequestRow>& RequestRows() {
@@ -134,7 +136,7 @@ const std::vector<RequestRow>& RequestRows() {
        [](const BuildFlags& flags) {
          std::string out;
          for (const auto& [key, value] :
-              ParseAnnotations(flags, oci::Platform::Host())) {
+              ParseAnnotations(flags, oci::Platform::Host()).manifest) {
            out += key + "=" + value;
          }
          return out;
@@ -143,6 +145,9 @@ const std::vector<RequestRow>& RequestRows() {
       {"--memory-swap", {"--memory", "100m", "--memory-swap", "200m"}, Limits},
       {"--cpu-period", {"--cpu-quota", "1000", "--cpu-period", "2000"}, Limits},
       {"--cpu-quota", {"--cpu-quota", "1000"}, Limits},
+      {"--cpu-shares", {"--cpu-shares", "512"}, Limits},
+      {"--cpuset-cpus", {"--cpuset-cpus", "0"}, Limits},
+      {"--cpuset-mems", {"--cpuset-mems", "0"}, Limits},
       {"--resource", {"--resource", "memory=100m"}, Limits},
       {"--jobs",
        {"--jobs", "3"},
@@ -197,6 +202,7 @@ const std::vector<TestRow>& TestRows() {
       {"--slow-path", "build/copy_reuse_test.cc", "", "slow_path_ = true"},
       {"--check", "e2e/check_test.py", "", "\"--check\""},
       {"--call", "e2e/check_test.py", "", "\"--call=check\""},
+      {"--print", "e2e/call_test.py", "test_older_spelling", "\"--print\""},
       {"--root", "e2e/lock_test.py", "test_global_flag_before_two_words",
        "\"--root\""},
       {"--insecure-registry", "e2e/build_flags_test.py",

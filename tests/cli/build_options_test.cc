@@ -74,11 +74,44 @@ TEST(BuildOptionsTest, WhatIsRefused) {
   flags.add_hosts = {"db"};
   EXPECT_EQ(Failure([&] { ToPlanOptions(flags); }),
             "invalid --add-host \"db\"");
+  flags.add_hosts = {"db:1.2.3"};
+  EXPECT_EQ(Failure([&] { ToPlanOptions(flags); }),
+            "invalid --add-host \"db:1.2.3\": \"1.2.3\" is no address");
+  flags = {};
+  flags.cgroup_parent = "a/../b";
+  EXPECT_EQ(Failure([&] { ToPlanOptions(flags); }),
+            "invalid --cgroup-parent \"a/../b\"");
   flags = {};
   flags.no_cache = true;
   flags.no_cache_filter = {"x"};
   EXPECT_EQ(Failure([&] { ToPlanOptions(flags); }),
             "--no-cache and --no-cache-filter exclude one another");
+}
+
+TEST(BuildOptionsTest, DevicesAreAllowedByName) {
+  BuildFlags flags;
+  flags.allow = {"device=v/c=x", "device=v/c=*,alias=all", "network.host"};
+  plan::PlanOptions options = ToPlanOptions(flags);
+  EXPECT_EQ(options.granted_devices, (std::map<std::string, std::string>{
+                                         {"v/c=x", ""}, {"all", "v/c=*"}}));
+  EXPECT_FALSE(options.entitlements.contains("device"));
+  flags.allow = {"device"};
+  EXPECT_TRUE(ToPlanOptions(flags).entitlements.contains("device"));
+  flags.allow = {"device=v/c=x,as=y"};
+  EXPECT_EQ(Failure([&] { ToPlanOptions(flags); }),
+            "invalid --allow \"device=v/c=x,as=y\": unknown \"as=y\"");
+}
+
+TEST(BuildOptionsTest, PlacesOfRun) {
+  BuildFlags flags;
+  flags.cgroup_parent = "builds//inner/";
+  EXPECT_EQ(ToPlanOptions(flags).cgroup_parent, "/builds/inner");
+  flags.cpu_shares = "512";
+  flags.resources = {"memory=64m,cpu-shares=2", "cpuset-cpus=0-2,4"};
+  const exec::ResourceLimits limits = ParseLimits(flags);
+  EXPECT_EQ(limits.cpu_shares, 2u);
+  EXPECT_EQ(limits.memory_bytes, 64u << 20);
+  EXPECT_EQ(limits.cpuset_cpus, "0-2,4");
 }
 
 TEST(BuildOptionsTest, HostsMayBeIpv6) {

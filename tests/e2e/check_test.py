@@ -139,7 +139,8 @@ class Golden(harness.Case):
                  "   = hint: did you mean check?\n"),
                 (["build", "--call=check,fmt=json", "."],
                  'error: invalid --call: unknown "fmt=json"\n'
-                 "   = hint: the form is METHOD or METHOD,format=FORMAT\n")):
+                 "   = hint: the form is METHOD[,format=FORMAT]"
+                 "[,ignorestatus=true]\n")):
             self.assertEqual(self.imgbuild(*words, status=2).error, error)
 
     def test_parse_error(self):

@@ -257,15 +257,15 @@ error: ssh agent "default" is required and was not forwarded
         for words, text in (
                 (["--memory", "x"], 'invalid --memory "x"'),
                 (["--cpu-quota", "1"], 'invalid --cpu-quota "1"'),
-                (["--resource", "cpuset-cpus=0"],
-                 'unsupported --resource "cpuset-cpus"'),
+                (["--resource", "cpuset-cpu=0"],
+                 'unknown --resource "cpuset-cpu"'),
+                (["--cpu-shares", "1"], 'invalid --cpu-shares "1"'),
                 (["--resource", "memory"], 'invalid --resource "memory"'),
                 (["--memory-swap", "1g"], "needs a memory limit as well"),
                 (["--ulimit", "nofile"], 'invalid --ulimit "nofile"'),
                 (["--ulimit", "nofiles=1"], "did you mean nofile?"),
                 (["--ulimit", "nofile=2:1"], 'invalid --ulimit "nofile=2:1"'),
-                (["--allow", "device"], 'unknown entitlement "device"'),
-                (["--cgroup-parent", "x"], "--cgroup-parent")):
+                (["--allow", "devic"], 'unknown entitlement "devic"')):
             self.assertIn(text, self.build(*words, status=2).error)
 
     def test_annotations(self):
@@ -281,8 +281,23 @@ error: ssh agent "default" is required and was not forwarded
             name = "blobs/" + marked.digest.replace(":", "/")
             manifest = json.load(tar.extractfile(name))
         self.assertEqual(manifest["annotations"], {"a.b": "c=d", "e:f": "g"})
-        for word, text in (("index:a=b", "a build makes no index"),
-                           ("manifest-descriptor:a=b", "no such descriptor"),
+        pointed = self.build("--annotation", "manifest-descriptor:p=q",
+                             "--annotation",
+                             "manifest-descriptor[linux/arm64]:no=no",
+                             "--metadata-file", self.dir / "meta.json",
+                             "-o", f"type=oci,dest={self.dir}/p.tar")
+        self.assertEqual(pointed.digest, plain.digest)
+        with tarfile.open(self.dir / "p.tar") as tar:
+            index = json.load(tar.extractfile("index.json"))
+        self.assertEqual([entry["annotations"] for entry in index["manifests"]],
+                         [{"p": "q"}])
+        meta = json.loads((self.dir / "meta.json").read_text())
+        self.assertEqual(
+            meta["containerimage.descriptor"]["annotations"], {"p": "q"})
+        for word, text in (("index:a=b", "index annotations are not supported"),
+                           ("index-descriptor:a=b", "index annotations"),
+                           ("manifest-descriptor:a=b",
+                            "no output has a descriptor"),
                            ("a", "invalid --annotation")):
             self.assertIn(text, self.build("--annotation", word,
                                            status=2).error)

@@ -78,7 +78,7 @@ const std::vector<Row>& Rows() {
        run,
        {"--security=insecure"},
        {"--security=sandbox"}},
-      {Keyword::kRun, "device", run, {"--device=vendor/class=dev"}, {}},
+      {Keyword::kRun, "device", run, {"--device=vendor.com/usb=x"}, {}},
       {Keyword::kRun, "no-cache", run, {"--no-cache"}, {"--no-cache=false"}},
       {Keyword::kCopy, "chown", copy, {"--chown=1:2"}, {"--chown="}},
       {Keyword::kCopy, "chmod", copy, {"--chmod=700", "--chmod=u+x"}, {}},

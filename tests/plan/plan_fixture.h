@@ -74,6 +74,11 @@ inline PlanOptions DefaultOptions() {
   PlanOptions options;
   options.target_platform = oci::Platform::Parse("linux/amd64");
   options.build_platform = options.target_platform;
+  options.devices = [] {
+    return std::vector<HostDevice>{{"vendor.com/gpu=0", "big", false, "E0"},
+                                   {"vendor.com/gpu=1", "big", false, "E1"},
+                                   {"vendor.com/usb=x", "", true, "EX"}};
+  };
   return options;
 }
 
@@ -102,6 +107,10 @@ inline PlanOptions ParseOptions(const std::string& text) {
       options.target_platform_given = true;
     } else if (key == "allow") {
       options.entitlements.insert(value);
+    } else if (key == "device") {  // NAME, or ALIAS > NAME
+      const size_t arrow = value.find(" > ");
+      options.granted_devices[value.substr(0, arrow)] =
+          arrow == std::string::npos ? "" : value.substr(arrow + 3);
     } else if (key == "epoch") {
       options.source_date_epoch = std::stoll(value);
     } else {

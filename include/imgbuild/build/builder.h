@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "imgbuild/context/context.h"
+#include "imgbuild/exec/cdi.h"
 #include "imgbuild/exec/executor.h"
 #include "imgbuild/plan/build_graph.h"
 #include "imgbuild/store/store.h"
@@ -54,6 +55,8 @@ struct BuildRequest {
   // Called when the image is in the store, by digest alone. What it throws ends
   // the build before a tag moves.
   std::function<void(const oci::Digest& manifest)> accept = {};
+  // Has the devices of the plan's steps; null: they have none.
+  const exec::CdiRegistry* devices = nullptr;
 };
 
 struct BuildResult {
@@ -66,6 +69,8 @@ struct BuildResult {
   bool unchanged = false;
   unsigned cached_steps = 0;
   unsigned run_steps = 0;
+  // Of what points to the manifest in an export.
+  std::map<std::string, std::string> descriptor_annotations = {};
 };
 
 // What a build works with. All of it outlives the builder.

@@ -56,6 +56,28 @@ struct Mount {
   bool read_only = false;
   uint64_t tmpfs_size = 0;
   uint32_t tmpfs_mode = 01777;
+  std::vector<std::string> options;  // kBind: nosuid, nodev, noexec
+};
+
+// A device that the process may use beside the usual ones.
+struct DeviceNode {
+  std::string path;  // below /dev
+  bool block = false;
+  uint32_t major = 0;
+  uint32_t minor = 0;
+  uint32_t mode = 0666;
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  std::string access = "rwm";  // read, write, mknod
+};
+
+// A program of the host that the runtime calls (OCI runtime specification).
+struct Hook {
+  std::string name;  // "createContainer"
+  std::string path;  // absolute
+  std::vector<std::string> args;
+  std::vector<std::string> env;
+  int timeout_seconds = 0;  // 0: none
 };
 
 struct ResourceLimits {
@@ -63,6 +85,9 @@ struct ResourceLimits {
   int64_t memory_swap_bytes = 0;
   uint64_t cpu_quota_us = 0;  // per cpu_period_us
   uint64_t cpu_period_us = 100000;
+  uint64_t cpu_shares = 0;  // weight among others; 1024 is the usual one
+  std::string cpuset_cpus;  // "0-2,4"
+  std::string cpuset_mems;
   int64_t pids = 0;
   struct Ulimit {
     std::string name;  // "nofile"
@@ -74,7 +99,12 @@ struct ResourceLimits {
   // A cgroup of its own even when nothing is limited, so that its use can be
   // read and it can be frozen. Where none can be made it goes without.
   bool own_cgroup = false;
+  // The cgroup that the run's own one is made in, from the root of each
+  // hierarchy ("/builds"); made when missing. "": this process's own.
+  std::string cgroup_parent;
 };
+
+inline constexpr char kHostGateway[] = "host-gateway";
 
 struct ProcessSpec {
   std::vector<std::string> args;  // not empty
@@ -86,11 +116,14 @@ struct ProcessSpec {
   bool read_only_rootfs = false;
   std::string hostname;
   std::vector<Mount> mounts;
+  std::vector<DeviceNode> devices;
+  std::vector<Hook> hooks;
   NetworkMode network = NetworkMode::kDefault;
   int join_network = -1;                   // a network namespace, for kJoin
   std::vector<PortForward> ports;          // kDefault only
   std::optional<std::string> resolv_conf;  // in place of the host's
-  // "name:ip" lines for /etc/hosts.
+  // Name and address, lines for /etc/hosts. kHostGateway stands for an address
+  // that leads to the host: its loopback, which nothing reaches otherwise.
   std::vector<std::pair<std::string, std::string>> extra_hosts;
   bool privileged = false;  // --security=insecure
   std::vector<std::string> cap_add;

@@ -69,6 +69,8 @@ struct RunOp {
   uint64_t shm_bytes = 0;
   std::vector<std::string> ulimits;
   std::string cgroup_parent;
+  // HostDevice::name and its recipe, each once.
+  std::vector<std::pair<std::string, std::string>> devices;
 };
 
 // COPY and ADD.

@@ -19,6 +19,16 @@
 
 namespace imgbuild::plan {
 
+// What RUN --device may name.
+struct HostDevice {
+  std::string name;           // "vendor.com/class=name"
+  std::string device_class;   // a further name for a group of a kind; or ""
+  bool auto_allowed = false;  // needs no --allow
+  // What a container gets of it, as a text for the key: it has to differ when
+  // that does.
+  std::string recipe;
+};
+
 struct PlanOptions {
   std::map<std::string, std::string> build_args;
   std::string target;  // "" is the last stage
@@ -37,7 +47,13 @@ struct PlanOptions {
   uint64_t shm_bytes = 0;
   std::vector<std::string> ulimits;
   std::string cgroup_parent;
-  std::set<std::string> entitlements;  // --allow
+  std::set<std::string> entitlements;  // --allow; "device": every device
+  // --allow device=NAME: NAME and "", or an alias and the device it stands
+  // for.
+  std::map<std::string, std::string> granted_devices;
+  // The devices of this host in order of name, asked for with the first RUN
+  // --device; unset: there are none.
+  std::function<std::vector<HostDevice>()> devices;
   // Whether the ignore file of the build context hides this path, for a check
   // of COPY and ADD; unset: not judged. Called for sources that the context
   // is asked for, with a path inside it ("." for all of it).

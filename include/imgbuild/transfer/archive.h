@@ -38,6 +38,8 @@ struct ArchiveImage {
   std::vector<oci::Reference> names;
   // The names stand for this index, of which `manifest` is one.
   std::optional<oci::Document> index;
+  // Of its entries in index.json, beside the names.
+  std::map<std::string, std::string> annotations = {};
 };
 
 // oci-layout, index.json (an entry a name, so that tags and digests survive)
