@@ -132,6 +132,17 @@ int RunCheck(App& app, const BuildFlags& flags, ReportFormat format,
   std::fflush(stdout);
   std::fputs(UnjudgedNote(result).c_str(), stderr);
   if (result.error) throw Error(*result.error);
+  // As a build would, before any step. The age of an image that could not be
+  // had is the lock's, or no matter.
+  lock::PolicyFacts facts =
+      FactsOf(report.steps, lock.lock ? &*lock.lock : nullptr);
+  for (const plan::UnresolvedImage& image : result.unresolved) {
+    facts.created.erase(lock::KeyOf(image.name).ToString());
+    if (lock.lock && lock.lock->FindImage(image.name) != nullptr) continue;
+    facts.created[lock::KeyOf(image.name).ToString()] =
+        FormatRfc3339(facts.now);
+  }
+  EnforcePolicies(lock.dockerfile_path, facts);
   return result.findings.empty() ? 0 : static_cast<int>(ErrorCode::kDockerfile);
 }
 

@@ -71,27 +71,6 @@ lock::UsedName UsedRemote(const plan::CopyOp& op,
   return used;
 }
 
-lock::PolicyFacts FactsOf(const plan::BuildGraph& graph,
-                          const lock::Lockfile* lockfile) {
-  lock::PolicyFacts facts;
-  facts.lockfile = lockfile;
-  facts.now = SystemClock().NowSeconds();
-  for (const plan::Vertex& vertex : graph.vertices) {
-    if (const auto* image = std::get_if<plan::ImageOp>(&vertex.op)) {
-      facts.used.push_back(UsedImage(*image, vertex));
-      facts.created[facts.used.back().name] =
-          image->image.config.created.value_or("");
-    } else if (const auto* copy = std::get_if<plan::CopyOp>(&vertex.op)) {
-      for (const plan::CopyOp::Remote& remote : copy->remotes) {
-        facts.used.push_back(UsedRemote(*copy, remote));
-      }
-    } else if (const auto* run = std::get_if<plan::RunOp>(&vertex.op)) {
-      facts.runs.push_back({vertex.stage, run->network, vertex.range});
-    }
-  }
-  return facts;
-}
-
 plan::BuildGraph PlanUnderSourcePolicy(const lock::SourcePolicy& policy,
                                        const BuildFlags& flags,
                                        const dockerfile::Dockerfile& file,
@@ -119,6 +98,27 @@ plan::BuildGraph PlanUnderSourcePolicy(const lock::SourcePolicy& policy,
 }
 
 }  // namespace
+
+lock::PolicyFacts FactsOf(const std::vector<plan::Vertex>& steps,
+                          const lock::Lockfile* lockfile) {
+  lock::PolicyFacts facts;
+  facts.lockfile = lockfile;
+  facts.now = SystemClock().NowSeconds();
+  for (const plan::Vertex& vertex : steps) {
+    if (const auto* image = std::get_if<plan::ImageOp>(&vertex.op)) {
+      facts.used.push_back(UsedImage(*image, vertex));
+      facts.created[facts.used.back().name] =
+          image->image.config.created.value_or("");
+    } else if (const auto* copy = std::get_if<plan::CopyOp>(&vertex.op)) {
+      for (const plan::CopyOp::Remote& remote : copy->remotes) {
+        facts.used.push_back(UsedRemote(*copy, remote));
+      }
+    } else if (const auto* run = std::get_if<plan::RunOp>(&vertex.op)) {
+      facts.runs.push_back({vertex.stage, run->network, vertex.range});
+    }
+  }
+  return facts;
+}
 
 void EnforcePolicies(const std::string& dockerfile_path,
                      const lock::PolicyFacts& facts) {
@@ -186,7 +186,7 @@ plan::BuildGraph PlanUnderPolicy(const BuildFlags& flags,
   plan::BuildGraph graph =
       policy ? PlanUnderSourcePolicy(*policy, flags, file, options, resolver)
              : plan::Plan(file, options, resolver);
-  EnforcePolicies(dockerfile_path, FactsOf(graph, lockfile));
+  EnforcePolicies(dockerfile_path, FactsOf(graph.vertices, lockfile));
   return graph;
 }
 

@@ -34,6 +34,11 @@ plan::BuildGraph PlanUnderPolicy(const BuildFlags& flags,
                                  plan::ImageResolver& resolver,
                                  const lock::Lockfile* lockfile = nullptr);
 
+// What policies judge of these steps. `lockfile` may be null and must outlive
+// the facts.
+lock::PolicyFacts FactsOf(const std::vector<plan::Vertex>& steps,
+                          const lock::Lockfile* lockfile);
+
 // Throws Error(kPolicy) at the first finding, with the others as notes.
 void EnforcePolicies(const std::string& dockerfile_path,
                      const lock::PolicyFacts& facts);

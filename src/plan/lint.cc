@@ -31,9 +31,28 @@ std::string Shown(const oci::Reference& reference) {
   return reference.Familiar();
 }
 
-void EvaluateStages(const dockerfile::Dockerfile& file,
-                    const PlanOptions& options, ImageResolver& resolver,
-                    LintSession& session, BuildGraph& graph) {
+// What `result` stands on, itself included, in order.
+std::vector<Vertex> StepsOf(const BuildGraph& graph, VertexIndex result) {
+  std::vector<bool> needed(graph.vertices.size());
+  needed[result] = true;
+  std::vector<Vertex> out;
+  // An edge only goes to a lower index.
+  for (VertexIndex i = result + 1; i-- > 0;) {
+    if (!needed[i]) continue;
+    const Vertex& vertex = graph.vertices[i];
+    if (vertex.parent) needed[*vertex.parent] = true;
+    for (const VertexIndex input : vertex.inputs) needed[input] = true;
+    out.push_back(vertex);
+  }
+  std::ranges::reverse(out);
+  return out;
+}
+
+// The steps of the target.
+std::vector<Vertex> EvaluateStages(const dockerfile::Dockerfile& file,
+                                   const PlanOptions& options,
+                                   ImageResolver& resolver,
+                                   LintSession& session, BuildGraph& graph) {
   const std::string target_name = TargetStageName(file, options);
   const GlobalArgs globals(file, options, target_name);
   LintFroms(file, options, target_name, globals, graph.findings);
@@ -50,6 +69,7 @@ void EvaluateStages(const dockerfile::Dockerfile& file,
     PrefetchStage(context, index);
   }
   for (const size_t index : wanted) EnsureStage(context, index);
+  return StepsOf(graph, EnsureStage(context, stages.target()).vertex);
 }
 
 }  // namespace
@@ -133,7 +153,7 @@ LintReport Lint(const dockerfile::Dockerfile& file, const PlanOptions& options,
   LintSession session{locked, report.unresolved};
   BuildGraph graph;
   try {
-    EvaluateStages(file, options, resolver, session, graph);
+    report.steps = EvaluateStages(file, options, resolver, session, graph);
   } catch (const Error& error) {
     report.error = error;
   }

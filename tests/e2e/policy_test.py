@@ -43,6 +43,29 @@ class Policy(harness.Case):
         self.assertIn("also at Dockerfile:2:1: this RUN has network\n", error)
         self.assertNotIn("Dockerfile:3", error)
 
+    def test_check_judges_as_a_build_does(self):
+        self.policy('require-digest = true\nrun-network = "off"\n')
+        self.write("Dockerfile", f"FROM {self.name}:1 AS unused\n"
+                   f"FROM {self.base} AS Used\nRUN --network=none true\n")
+        # The last stage alone would be built; the findings come first.
+        done = self.imgbuild("check", status=3)
+        self.assertIn("StageNameCasing", done.stdout)
+        self.assertEqual(done.error, "")
+        done = self.imgbuild("check", "--target=unused", status=6)
+        self.assertIn(f"{self.name}:1 is not pinned to a digest", done.error)
+        self.assertIn("  = by require-digest at imgbuild.toml:2:1\n",
+                      done.error)
+        self.write("Dockerfile", f"FROM {self.base}\nRUN true\n")
+        for words in (["check"], ["build", "--check", "."]):
+            done = self.imgbuild(*words, status=6)
+            self.assertIn("this RUN has network", done.error)
+        self.policy('max-pin-age = "1d"\n')
+        self.assertIn("at most 24 hours are allowed",
+                      self.imgbuild("check", status=6).error)
+        # What could not be had is not judged by its age.
+        self.imgbuild("check", "--offline",
+                      env={"IMGBUILD_ROOT": str(self.dir / "empty")})
+
     def test_the_named_stages_have_network(self):
         self.policy('run-network = "off"\nrun-network-stages = ["deps"]\n')
         self.dockerfile("FROM BASE AS deps\nRUN true\nFROM deps\n"

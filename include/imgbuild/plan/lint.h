@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "imgbuild/dockerfile/lint.h"
+#include "imgbuild/plan/build_graph.h"
 #include "imgbuild/plan/planner.h"
 #include "imgbuild/util/error.h"
 
@@ -32,6 +33,9 @@ struct LintReport {
   std::vector<dockerfile::Finding> findings;
   // Each name once.
   std::vector<UnresolvedImage> unresolved;
+  // The steps that a build of the target would take, for policies; their edges
+  // mean nothing here. Empty after an error.
+  std::vector<Vertex> steps;
   // What a build would stop at. What comes after it was not looked at.
   std::optional<Error> error;
 };
