@@ -2,11 +2,11 @@
 #include <fmt/format.h>
 
 #include "imgbuild/exec/user.h"
+#include "imgbuild/plan/chmod.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/fs.h"
 #include "imgbuild/util/strings.h"
 
-#include "build/chmod.h"
 #include "build/copy_layer.h"
 #include "build/copy_tree.h"
 #include "build/remote_source.h"
@@ -35,18 +35,27 @@ class CopyRunner {
                        : step.ParentTree()),
         tree_(below_, step.vertex().epoch) {
     if (!op.chown.empty()) owner_ = ResolveOwner();
-    if (!op.chmod.empty()) chmod_ = Chmod::Parse(op.chmod);
+    if (!op.chmod.empty()) chmod_ = plan::Chmod::Parse(op.chmod);
   }
 
   std::optional<store::StoredLayer> Run() {
-    for (size_t i = 0; i < op_.remotes.size(); ++i) CopyRemote(i);
     if (!op_.patterns.empty()) {
       source_ = step_.Source(op_.source);
       std::optional<Selection> taken = step_.TakeSelection();
       selection_ = taken ? std::move(*taken) : Select(*source_, op_);
-      CheckDestination(selection_);
-      for (const Selected& match : selection_.matches) CopyMatch(match);
     }
+    CheckDestination(selection_);
+    // As written: what comes later wins.
+    auto match = selection_.matches.begin();
+    for (size_t i = 0; i < op_.remotes.size(); ++i) {
+      for (; match != selection_.matches.end() &&
+             match->pattern < op_.remotes[i].patterns_before;
+           ++match) {
+        CopyMatch(*match);
+      }
+      CopyRemote(i);
+    }
+    for (; match != selection_.matches.end(); ++match) CopyMatch(*match);
     for (const plan::CopyOp::Inline& file : op_.inlines) CopyInline(file);
     return WriteCopyLayer(step_, tree_);
   }
@@ -73,6 +82,9 @@ class CopyRunner {
     bool only_directories = true;
     for (const Selected& match : selection.matches) {
       only_directories = only_directories && match.directory();
+    }
+    for (const plan::CopyOp::Remote& remote : op_.remotes) {
+      only_directories = only_directories && remote.git.has_value();
     }
     if (only_directories && op_.inlines.empty()) return;
     Error error(ErrorCode::kStep,
@@ -346,7 +358,7 @@ class CopyRunner {
   std::shared_ptr<const FileTree> below_;
   CopyTree tree_;
   std::optional<Owner> owner_;
-  std::optional<Chmod> chmod_;
+  std::optional<plan::Chmod> chmod_;
   uint64_t match_ = 0;  // counts the sources
   std::shared_ptr<const ContextSource> source_;
   Selection selection_;

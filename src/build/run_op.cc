@@ -42,7 +42,7 @@ exec::ProcessSpec MakeSpec(const plan::RunOp& op,
                            const FileTree& root, const RunMounts& mounts) {
   exec::ProcessSpec spec;
   spec.args = op.args;
-  spec.env = op.env;
+  spec.env = op.env();
   spec.env.insert(spec.env.end(), op.hidden_env.begin(), op.hidden_env.end());
   spec.env.insert(spec.env.end(), mounts.secret_env().begin(),
                   mounts.secret_env().end());

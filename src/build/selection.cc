@@ -162,9 +162,14 @@ Selection Select(const ContextSource& source, const plan::CopyOp& op) {
   if (!op.excludes.empty()) {
     out.exclude = context::PatternList::FromPatterns(op.excludes);
   }
-  for (const plan::CopyOp::Pattern& pattern : op.patterns) {
+  for (size_t i = 0; i < op.patterns.size(); ++i) {
+    const plan::CopyOp::Pattern& pattern = op.patterns[i];
+    const size_t first = out.matches.size();
     for (const std::string& name : context::ExpandGlob(source, pattern.text)) {
       AddMatch(source, name, keyword, pattern.range, op.if_exists, out);
+    }
+    for (size_t k = first; k < out.matches.size(); ++k) {
+      out.matches[k].pattern = i;
     }
   }
   return out;

@@ -18,9 +18,10 @@ namespace imgbuild::build {
 // One path that a source pattern stands for. What lies below is visited when
 // it is needed: a list of a million files would not be small.
 struct Selected {
-  std::string name;  // as matched: what the copy is called
-  std::string path;  // links resolved: where it is read from
-  FileInfo info;     // of the path
+  std::string name;    // as matched: what the copy is called
+  std::string path;    // links resolved: where it is read from
+  FileInfo info;       // of the path
+  size_t pattern = 0;  // which of the instruction's it stands for
   bool directory() const { return info.type == FileType::kDirectory; }
   // Of each item, in the order of the visit, once the selection was digested:
   // false saves asking.

@@ -9,8 +9,10 @@
 #include <set>
 #include <thread>
 
+#include "imgbuild/build/remote_context.h"
 #include "imgbuild/exec/executor.h"
 #include "imgbuild/exec/ulimit.h"
+#include "imgbuild/plan/epoch.h"
 #include "imgbuild/plan/named_context.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
@@ -92,8 +94,8 @@ std::optional<int64_t> ParseEpoch(const BuildFlags& flags) {
     }
   }
   if (text.empty()) return std::nullopt;
-  const auto epoch = ParseInt(text);
-  if (!epoch || *epoch < 0 || *epoch > 253402300799) {  // 9999-12-31
+  const auto epoch = plan::ParseEpoch(text);
+  if (!epoch) {
     throw Usage(fmt::format("invalid {} {}", origin, Quoted(text)))
         .WithHint("it is a number of seconds since 1970-01-01");
   }
@@ -152,6 +154,23 @@ void Allow(const std::string& word, plan::PlanOptions& options) {
   }
 }
 
+// Told before anything is done, also where the Dockerfile may not need it.
+void CheckNamedContext(const std::string& name, const std::string& value) {
+  if (plan::SplitContextName(name).name.empty()) {
+    throw Usage("no name stands before ::");
+  }
+  const plan::NamedContext context = plan::ParseNamedContext(value);
+  if (context.kind != plan::NamedContext::Kind::kFiles) return;
+  struct ::stat st = {};
+  if (::stat(value.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) return;
+  if (build::IsRemoteContext(value)) return;
+  throw Usage(fmt::format("{} is not a directory", Quoted(value)))
+      .WithHint(
+          "a named context is a directory, docker-image://REF, "
+          "oci-layout://PATH[:TAG|@DIGEST], an http(s) or git URL, or "
+          "target:STAGE");
+}
+
 }  // namespace
 
 void AddPlanFlags(Args& args, BuildFlags& f) {
@@ -160,7 +179,7 @@ void AddPlanFlags(Args& args, BuildFlags& f) {
              "(default: PATH/Dockerfile)");
   args.List("--build-arg", &f.build_args, "NAME[=VALUE]",
             "value of an ARG; without a value it comes from the environment");
-  args.List("--build-context", &f.build_contexts, "NAME=VALUE",
+  args.List("--build-context", &f.build_contexts, "NAME[::PLATFORM]=VALUE",
             "a further context, or what stands for a stage or an image: a "
             "directory, docker-image://REF, oci-layout://PATH[:TAG|@DIGEST], "
             "an http(s) or git URL, target:STAGE");
@@ -279,7 +298,7 @@ plan::PlanOptions ToPlanOptions(const BuildFlags& flags) {
           .WithHint("the form is NAME=VALUE");
     }
     try {
-      plan::ParseNamedContext(*pair.value);
+      CheckNamedContext(pair.key, *pair.value);
     } catch (Error& error) {
       throw error.While("while reading --build-context " + pair.key);
     }

@@ -62,7 +62,8 @@ class Collector {
                  const char* site) {
     if (dockerfile::HasVariable(from.text, file_.escape)) return;
     if (stages_.FindSource(from, stage, allow_index)) return;
-    if (plan::FindNamedContext(options_, from.text)) return;
+    if (plan::FindNamedContext(options_, from.text, options_.target_platform))
+      return;
     Add(from.text, from, site, stages_.at(stage));
   }
 

@@ -59,7 +59,7 @@ void AddMount(Recipe& recipe, ContentFields& contents, const RunMount& mount) {
 void AddOp(Recipe& recipe, const RunOp& op, const KeyInputs& inputs) {
   ContentFields contents(recipe, inputs);
   for (const std::string& arg : op.args) recipe.Add("arg", arg);
-  for (const std::string& env : op.env) recipe.Add("env", env);
+  for (const std::string& env : op.env()) recipe.Add("env", env);
   recipe.Add("cwd", op.cwd);
   recipe.Add("user", op.user);
   recipe.Add("network", op.network);
@@ -94,6 +94,10 @@ void AddOp(Recipe& recipe, const CopyOp& op, const KeyInputs& inputs) {
   }
   for (const CopyOp::Remote& remote : op.remotes) {
     recipe.Add("remote", remote.url);
+    // Only where files of both kinds could lie over one another.
+    if (!op.patterns.empty()) {
+      recipe.Add("behind", std::to_string(remote.patterns_before));
+    }
   }
   recipe.Add("destination", op.destination);
   if (!op.chown.empty()) recipe.Add("chown", op.chown);

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "imgbuild/oci/digest.h"
+#include "imgbuild/plan/chmod.h"
 #include "imgbuild/plan/git_source.h"
 #include "imgbuild/plan/named_context.h"
 #include "imgbuild/util/error.h"
@@ -38,9 +39,18 @@ std::string History(const CopyOp& op, const std::vector<std::string>& sources,
   return text + " " + destination + " # buildkit";
 }
 
+void CheckChmod(const std::string& text, const SourceRange& range) {
+  if (text.empty()) return;  // as without the flag
+  try {
+    Chmod::Parse(text);
+  } catch (Error& error) {
+    throw error.At(range);
+  }
+}
+
 CopyOp::Remote MakeRemote(const std::string& url, const SourceRange& range,
                           const dockerfile::Copy& copy) {
-  CopyOp::Remote remote{url, std::nullopt, range, ""};
+  CopyOp::Remote remote{url, std::nullopt, range, "", 0};
   if (!IsGitUrl(url)) return remote;
   try {
     remote.git = ParseGitSource(url);
@@ -111,7 +121,8 @@ FileSource StageEvaluator::SourceFrom(const dockerfile::Word& from,
   }
   ImageName name{from.text, ""};
   ExternalName noted = NewName(ExternalName::Kind::kImage, from, site);
-  if (const auto key = FindNamedContext(context_.options, from.text)) {
+  if (const auto key = FindNamedContext(context_.options, from.text,
+                                        context_.options.target_platform)) {
     const NamedContext named =
         ParseNamedContext(context_.options.named_contexts.at(*key));
     switch (named.kind) {
@@ -190,7 +201,10 @@ void StageEvaluator::Do(const dockerfile::Copy& copy) {
     op.chown = Expand(*copy.chown);
     op.chown_range = copy.chown->range;
   }
-  if (copy.chmod) op.chmod = Expand(*copy.chmod);
+  if (copy.chmod) {
+    op.chmod = Expand(*copy.chmod);
+    CheckChmod(op.chmod, copy.chmod->range);
+  }
   if (copy.checksum) op.checksum = Expand(*copy.checksum);
   std::vector<std::string> sources;
   for (const dockerfile::Word& word : copy.sources) {
@@ -206,6 +220,7 @@ void StageEvaluator::Do(const dockerfile::Copy& copy) {
     }
     if (copy.is_add) {
       op.remotes.push_back(Remote(text, word, variables, copy));
+      op.remotes.back().patterns_before = op.patterns.size();
       continue;
     }
     if (!IsHttpUrl(text) && !text.starts_with("git@")) {

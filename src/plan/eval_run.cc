@@ -164,7 +164,7 @@ void StageEvaluator::Do(const dockerfile::Run& run) {
     op.mounts.push_back(MakeMount(mount, agents, inputs));
     if (op.mounts.back().spec.type == MountSpec::Type::kSsh) ++agents;
   }
-  op.env = state_.env.AsEnv();
+  op.env = [env = state_.env] { return env.AsEnv(); };
   for (const std::string& proxy : ProxyEnv(context_.options.build_args)) {
     if (!state_.env.Has(proxy.substr(0, proxy.find('=')))) {
       op.hidden_env.push_back(proxy);

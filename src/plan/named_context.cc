@@ -55,6 +55,13 @@ NamedContext ParseNamedContext(std::string_view text) {
   return {Kind::kFiles, std::string(text)};
 }
 
+ContextName SplitContextName(std::string_view text) {
+  const size_t mark = text.rfind("::");
+  if (mark == std::string_view::npos) return {std::string(text), std::nullopt};
+  return {std::string(text.substr(0, mark)),
+          oci::Platform::Parse(text.substr(mark + 2))};
+}
+
 ResolvedImage ImageResolver::ResolveLayout(const std::string& layout,
                                            const oci::Platform&) {
   throw Error(ErrorCode::kUsage,

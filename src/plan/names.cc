@@ -19,7 +19,9 @@ void PrefetchSource(PlanContext& context, const dockerfile::Word& from,
   } catch (const Error&) {
     return;
   }
-  if (from.text == "scratch" || FindNamedContext(context.options, from.text)) {
+  if (from.text == "scratch" ||
+      FindNamedContext(context.options, from.text,
+                       context.options.target_platform)) {
     return;
   }
   if (const auto reference = oci::Reference::TryParse(from.text)) {

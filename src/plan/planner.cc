@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "imgbuild/dockerfile/parser.h"
+#include "imgbuild/plan/epoch.h"
 #include "imgbuild/plan/named_context.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
@@ -43,11 +44,37 @@ void UsePlatform(const PlanContext& context, const StageInfo& info,
       info.platform ? *info.platform : context.options.target_platform;
 }
 
+// Of the build, else of an ARG before the first FROM; an empty one says
+// nothing.
+std::optional<int64_t> GivenEpoch(const PlanContext& context) {
+  constexpr std::string_view kName = "SOURCE_DATE_EPOCH";
+  if (context.options.source_date_epoch) {
+    return context.options.source_date_epoch;
+  }
+  if (context.options.build_args.contains(std::string(kName))) {
+    return std::nullopt;
+  }
+  const auto text = context.globals.variables().Find(kName);
+  if (!text || text->empty()) return std::nullopt;
+  if (const auto epoch = ParseEpoch(*text)) return epoch;
+  Error error(ErrorCode::kDockerfile,
+              fmt::format("invalid SOURCE_DATE_EPOCH {}", Quoted(*text)));
+  for (const dockerfile::Instruction& instruction : context.file.meta_args) {
+    const auto& arg = std::get<dockerfile::Arg>(instruction.node);
+    for (const dockerfile::ArgDeclaration& declared : arg.declarations) {
+      if (declared.name.text == kName && declared.value) {
+        error.At(declared.value->range);
+      }
+    }
+  }
+  throw error.WithHint("it is a number of seconds since 1970-01-01");
+}
+
 void StartFromScratch(PlanContext& context, const StageInfo& info,
                       StageState& state, const std::string& prefix) {
   // What stands on nothing is for the target, whatever its --platform says.
   state.platform = context.options.target_platform;
-  state.epoch = context.options.source_date_epoch.value_or(kDefaultEpoch);
+  state.epoch = GivenEpoch(context).value_or(kDefaultEpoch);
   state.config.working_dir = "/";
   state.config.env.Set("PATH", kDefaultPath);
   Vertex vertex;
@@ -131,8 +158,8 @@ void StartFromImage(PlanContext& context, const StageInfo& info,
   }
   state.config = StageConfig(image.config);
   state.epoch = kDefaultEpoch;
-  if (context.options.source_date_epoch) {
-    state.epoch = *context.options.source_date_epoch;
+  if (const auto given = GivenEpoch(context)) {
+    state.epoch = *given;
   } else if (image.config.created) {
     const auto created = ParseRfc3339(*image.config.created);
     if (created && *created > 0) state.epoch = *created;
@@ -454,6 +481,14 @@ std::string StepText(const dockerfile::Instruction& instruction) {
   const std::string body(
       Trim(std::string_view(text).substr(end + 1, next - end - 1)));
   return fmt::format("{} ({}…)", Trim(text.substr(0, end)), body);
+}
+
+std::optional<int64_t> ParseEpoch(std::string_view text) {
+  const auto epoch = ParseInt(text);
+  if (!epoch || *epoch < 0 || *epoch > 253402300799) {  // 9999-12-31
+    return std::nullopt;
+  }
+  return epoch;
 }
 
 BuildGraph Plan(const dockerfile::Dockerfile& file, const PlanOptions& options,

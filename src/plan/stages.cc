@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "imgbuild/plan/named_context.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
@@ -65,6 +66,23 @@ Error BlankBase(const Word& image, const dockerfile::Dockerfile& file,
   return error;
 }
 
+// The context of just this name; one for the platform goes before.
+std::optional<std::string> FindExactContext(const PlanOptions& options,
+                                            const std::string& name,
+                                            const oci::Platform& platform) {
+  std::optional<std::string> found;
+  for (const auto& [key, value] : options.named_contexts) {
+    const ContextName known = SplitContextName(key);
+    if (known.name != name) continue;
+    if (!known.platform) {
+      found = key;
+    } else if (*known.platform == platform) {
+      return key;
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 std::optional<Word> MountFrom(const dockerfile::RawMount& mount) {
@@ -77,19 +95,25 @@ std::optional<Word> MountFrom(const dockerfile::RawMount& mount) {
 }
 
 std::optional<std::string> FindNamedContext(const PlanOptions& options,
-                                            const std::string& name) {
+                                            const std::string& name,
+                                            const oci::Platform& platform) {
   if (options.named_contexts.empty()) return std::nullopt;
   if (name == "scratch" || name == "context") return std::nullopt;
-  if (options.named_contexts.contains(name)) return name;
+  if (auto key = FindExactContext(options, name, platform)) return key;
   const auto wanted = oci::Reference::TryParse(name);
   if (!wanted) return std::nullopt;
+  std::optional<std::string> found;
   for (const auto& [key, value] : options.named_contexts) {
-    const auto known = oci::Reference::TryParse(key);
-    if (known && known->WithDefaultTag() == wanted->WithDefaultTag()) {
-      return key;
+    const ContextName known = SplitContextName(key);
+    if (known.platform && *known.platform != platform) continue;
+    const auto reference = oci::Reference::TryParse(known.name);
+    if (!reference || reference->WithDefaultTag() != wanted->WithDefaultTag()) {
+      continue;
     }
+    if (known.platform) return key;
+    if (!found) found = key;
   }
-  return std::nullopt;
+  return found;
 }
 
 StageTable::StageTable(const dockerfile::Dockerfile& file,
@@ -119,17 +143,6 @@ void StageTable::EvaluateFrom(const dockerfile::Dockerfile& file,
   if (Trim(image.text).empty()) throw BlankBase(from.image, file, image);
   info.base = image.text;
   info.base_args = image.matched;
-  const bool reserved = info.name == "scratch" || info.name == "context";
-  if (!info.name.empty() && !reserved &&
-      options.named_contexts.contains(info.name)) {
-    info.context = info.name;
-    info.replaced = true;
-  } else {
-    info.base_stage = FindBefore(info.base, index);
-    if (!info.base_stage && ToLower(info.base) != "scratch") {
-      info.context = FindNamedContext(options, info.base);
-    }
-  }
   if (from.platform) {
     const dockerfile::ExpandResult platform =
         dockerfile::Expand(*from.platform, lookup, file.escape);
@@ -152,6 +165,19 @@ void StageTable::EvaluateFrom(const dockerfile::Dockerfile& file,
       throw Invalid(error.message(), from.platform->range);
     }
   }
+  const bool reserved = info.name == "scratch" || info.name == "context";
+  const oci::Platform& platform =
+      info.platform ? *info.platform : options.target_platform;
+  if (!info.name.empty() && !reserved) {
+    info.context = FindExactContext(options, info.name, platform);
+    info.replaced = info.context.has_value();
+  }
+  if (!info.replaced) {
+    info.base_stage = FindBefore(info.base, index);
+    if (!info.base_stage && ToLower(info.base) != "scratch") {
+      info.context = FindNamedContext(options, info.base, platform);
+    }
+  }
 }
 
 size_t StageTable::FindTarget(const dockerfile::Dockerfile& file,
@@ -159,15 +185,12 @@ size_t StageTable::FindTarget(const dockerfile::Dockerfile& file,
   if (target.empty()) return stages_.size() - 1;
   const auto found = FindBefore(target, stages_.size());
   if (found) return *found;
-  // buildah takes a number too; a stage may not be named like one.
-  if (const auto number = ParseUint(target);
-      number && *number < stages_.size()) {
-    return static_cast<size_t>(*number);
-  }
   Error error(ErrorCode::kDockerfile,
               fmt::format("target stage {} could not be found in {}",
                           Quoted(target), file.source->name()));
-  if (const auto near = Suggest(target, Names())) {
+  if (ParseUint(target)) {
+    error.WithHint("a target is chosen by its name: FROM … AS NAME");
+  } else if (const auto near = Suggest(target, Names())) {
     error.WithHint(fmt::format("did you mean {}?", *near));
   } else if (!Names().empty()) {
     error.WithHint("the stages are: " + Join(Names(), ", "));

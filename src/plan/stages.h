@@ -70,9 +70,11 @@ class StageTable {
 };
 
 // The --build-context that stands for an image or stage name; a context called
-// `alpine` stands for `alpine:latest` too.
+// `alpine` stands for `alpine:latest` too, one called `alpine::linux/arm64` for
+// that platform alone and before the others.
 std::optional<std::string> FindNamedContext(const PlanOptions& options,
-                                            const std::string& name);
+                                            const std::string& name,
+                                            const oci::Platform& platform);
 
 // The `from` option of a mount, if it has one.
 std::optional<dockerfile::Word> MountFrom(const dockerfile::RawMount& mount);

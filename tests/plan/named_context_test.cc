@@ -32,6 +32,17 @@ TEST(NamedContextTest, Kinds) {
   }
 }
 
+TEST(NamedContextTest, NamesForOnePlatform) {
+  EXPECT_EQ(SplitContextName("a:1").name, "a:1");
+  EXPECT_FALSE(SplitContextName("a:1").platform);
+  const ContextName arm = SplitContextName("h:5000/a:1::linux/aarch64");
+  EXPECT_EQ(arm.name, "h:5000/a:1");
+  ASSERT_TRUE(arm.platform);
+  EXPECT_EQ(arm.platform->ToString(), "linux/arm64");
+  EXPECT_THROW(SplitContextName("a::"), Error);
+  EXPECT_THROW(SplitContextName("a::li nux"), Error);
+}
+
 TEST(NamedContextTest, Refused) {
   const struct {
     const char* text;

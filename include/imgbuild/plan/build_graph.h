@@ -5,6 +5,7 @@
 #define IMGBUILD_PLAN_BUILD_GRAPH_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -49,8 +50,10 @@ struct RunMount {
 
 struct RunOp {
   std::vector<std::string> args;
-  // What the process sees and the key holds.
-  std::vector<std::string> env;
+  // What the process sees and the key holds, as "K=V"; made when it is asked
+  // for: ten thousand steps below ten thousand variables have a hundred million
+  // of them.
+  std::function<std::vector<std::string>()> env;
   // Seen by the process, kept out of key and history (proxies).
   std::vector<std::string> hidden_env;
   std::string cwd;
@@ -90,6 +93,7 @@ struct CopyOp {
     // What the bytes must be, "sha256:…", or the commit; "" for whatever comes.
     // Kept out of the key, which has the contents anyway.
     std::string pin;
+    size_t patterns_before = 0;  // how many of `patterns` are written first
   };
   bool is_add = false;
   FileSource source;

@@ -3,8 +3,11 @@
 #ifndef IMGBUILD_PLAN_NAMED_CONTEXT_H_
 #define IMGBUILD_PLAN_NAMED_CONTEXT_H_
 
+#include <optional>
 #include <string>
 #include <string_view>
+
+#include "imgbuild/oci/platform.h"
 
 namespace imgbuild::plan {
 
@@ -22,6 +25,15 @@ struct NamedContext {
 // Throws Error(kUsage) for a prefix that means nothing, or one with nothing
 // behind it.
 NamedContext ParseNamedContext(std::string_view text);
+
+// The name of --build-context NAME[::PLATFORM]=VALUE.
+struct ContextName {
+  std::string name;
+  std::optional<oci::Platform> platform;  // the one it is meant for alone
+};
+
+// Throws Error(kUsage) for what is no platform.
+ContextName SplitContextName(std::string_view text);
 
 // http:// or https://, whatever stands behind it.
 bool IsHttpUrl(std::string_view text);

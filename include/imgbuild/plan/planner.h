@@ -37,7 +37,7 @@ struct PlanOptions {
   // its base is for. Else it says what its stage is for.
   bool target_platform_given = false;
   oci::Platform build_platform;
-  // Unset: the base image's `created`, else kDefaultEpoch.
+  // Unset: the global ARG, else the base's `created`, else kDefaultEpoch.
   std::optional<int64_t> source_date_epoch;
   // --build-context NAME=VALUE, values as typed.
   std::map<std::string, std::string> named_contexts;

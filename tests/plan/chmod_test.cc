@@ -1,11 +1,11 @@
 // --chmod: octal, and the symbolic forms of chmod(1).
-#include "build/chmod.h"
+#include "imgbuild/plan/chmod.h"
 
 #include <gtest/gtest.h>
 
 #include "imgbuild/util/error.h"
 
-namespace imgbuild::build {
+namespace imgbuild::plan {
 namespace {
 
 TEST(ChmodTest, Apply) {
@@ -56,4 +56,4 @@ TEST(ChmodTest, Refused) {
 }
 
 }  // namespace
-}  // namespace imgbuild::build
+}  // namespace imgbuild::plan

@@ -1,11 +1,11 @@
-#include "build/chmod.h"
+#include "imgbuild/plan/chmod.h"
 
 #include <fmt/format.h>
 
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
-namespace imgbuild::build {
+namespace imgbuild::plan {
 namespace {
 
 constexpr uint32_t kUser = 04700;
@@ -13,7 +13,7 @@ constexpr uint32_t kGroup = 02070;
 constexpr uint32_t kOther = 01007;
 
 Error Invalid(std::string_view text) {
-  return Error(ErrorCode::kStep,
+  return Error(ErrorCode::kDockerfile,
                fmt::format("invalid chmod parameter {}: it should be an octal "
                            "number (0-7777) or a symbolic mode",
                            Quoted(text)))
@@ -129,4 +129,4 @@ uint32_t Chmod::Apply(uint32_t mode, bool directory) const {
   return mode;
 }
 
-}  // namespace imgbuild::build
+}  // namespace imgbuild::plan

@@ -1,6 +1,6 @@
 // --chmod: "755", "u=rwX,go=rX", "+x".
-#ifndef IMGBUILD_BUILD_CHMOD_H_
-#define IMGBUILD_BUILD_CHMOD_H_
+#ifndef IMGBUILD_PLAN_CHMOD_H_
+#define IMGBUILD_PLAN_CHMOD_H_
 
 #include <cstdint>
 #include <optional>
@@ -8,11 +8,11 @@
 #include <string_view>
 #include <vector>
 
-namespace imgbuild::build {
+namespace imgbuild::plan {
 
 class Chmod {
  public:
-  // Throws Error(kStep) on anything that is neither octal (0–07777) nor a
+  // Throws Error(kDockerfile) on anything that is neither octal (0–07777) nor a
   // symbolic mode of chmod(1).
   static Chmod Parse(std::string_view text);
   uint32_t Apply(uint32_t mode, bool directory) const;
@@ -33,6 +33,6 @@ class Chmod {
   std::vector<Clause> clauses_;
 };
 
-}  // namespace imgbuild::build
+}  // namespace imgbuild::plan
 
-#endif  // IMGBUILD_BUILD_CHMOD_H_
+#endif  // IMGBUILD_PLAN_CHMOD_H_
