@@ -8,6 +8,7 @@
 #include <set>
 
 #include "imgbuild/util/error.h"
+#include "imgbuild/util/fs.h"
 #include "imgbuild/util/strings.h"
 
 #include <nlohmann/json.hpp>
@@ -110,6 +111,13 @@ Outputs ReadOutputs(const BuildFlags& flags) {
       named.tags = {name};
       const auto parsed = ParseTags(named);
       outputs.tags.insert(outputs.tags.end(), parsed.begin(), parsed.end());
+    }
+    for (const build::OutputSpec& other : outputs.specs) {
+      if (spec.dest.empty() || spec.dest == "-" || other.dest.empty()) continue;
+      if (fs::CleanPath(spec.dest) != fs::CleanPath(other.dest)) continue;
+      throw Error(
+          ErrorCode::kUsage,
+          fmt::format("two outputs cannot both go to {}", Quoted(spec.dest)));
     }
     if (spec.dest == "-") {
       if (outputs.stdout_taken) {

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <exception>
+#include <optional>
 #include <set>
 
 #include "imgbuild/dockerfile/parser.h"
@@ -120,9 +122,23 @@ std::vector<std::string> IncludeFiles::included() const {
 
 namespace {
 
+// $IMGBUILD_MAX_LINE: the longest instruction of a Dockerfile.
+std::optional<size_t> LineCap() {
+  const char* text = std::getenv("IMGBUILD_MAX_LINE");
+  if (text == nullptr || *text == '\0') return std::nullopt;
+  const auto bytes = ParseByteSize(text);
+  if (!bytes || *bytes == 0) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("invalid IMGBUILD_MAX_LINE {}", Quoted(text)))
+        .WithHint("it is a size, for example 1m");
+  }
+  return *bytes;
+}
+
 dockerfile::Dockerfile ParseWith(
     const std::shared_ptr<const SourceFile>& source, IncludeFiles& files) {
   dockerfile::ParseOptions options;
+  if (const auto cap = LineCap()) options.max_line_bytes = *cap;
   options.include = [&files](const SourceFile& from, const std::string& name) {
     return files.Read(from, name);
   };

@@ -125,6 +125,8 @@ class Errors(harness.Case):
         self.assert_usage(["build", "-o", "type=zip", "."],
                           'unknown output type "zip"\n   = hint: the types '
                           "are image, oci, docker, tar, local\n")
+        self.assert_usage(["build", "-o", "type=oci,dest=x", "-o", "./x",
+                           "."], 'two outputs cannot both go to "./x"\n')
         self.assert_usage(["build", "--network", "bridge2", "."],
                           'invalid --network "bridge2"\n   = hint: it is '
                           "default, none or host\n")
@@ -134,6 +136,17 @@ class Errors(harness.Case):
         self.assert_usage(["build", "--target", "nope", "."],
                           'target stage "nope" could not be found in '
                           "Dockerfile\n", status=3)
+        self.assert_usage(["build", "--build-context", "x=/nope/x", "."],
+                          '"/nope/x" is not a directory\n   = while reading '
+                          "--build-context x\n   = hint: a named context is "
+                          "a directory, docker-image://REF, oci-layout://PATH"
+                          "[:TAG|@DIGEST], an http(s) or git URL, or "
+                          "target:STAGE\n")
+        self.assert_usage(["build", "--build-context", "x::a/b/c/d=.", "."],
+                          'invalid platform "a/b/c/d": more than three parts\n'
+                          "   = while reading --build-context x::a/b/c/d\n"
+                          "   = hint: write OS/ARCH or OS/ARCH/VARIANT, as in "
+                          "linux/arm64\n")
         digest = "sha256:" + "0" * 64
         self.assert_usage(["build", "-t", f"a@{digest}", "."],
                           "refusing to create a tag with a digest reference: "
@@ -142,6 +155,21 @@ class Errors(harness.Case):
         self.assert_usage(["pull", "a@sha256:12"],
                           "invalid reference format\n   = hint: a digest is "
                           '"sha256:" and 64 lower-case hex digits\n')
+
+    def test_cap_of_an_instruction(self):
+        self.dockerfile("FROM scratch\nLABEL a=" + "x" * 2000 + "\n")
+        self.build()
+        self.build(env={"IMGBUILD_MAX_LINE": "2k"})
+        short = {"IMGBUILD_MAX_LINE": "1k"}
+        result = self.build(status=3, env=short)
+        self.assertTrue(result.error.startswith(
+            "error: instruction is longer than 1024 bytes\n"
+            " --> Dockerfile:2:1\n"), result.error)
+        for command in (["check", "."], ["plan", "."], ["lock", "."]):
+            self.assertIn("longer than 1024 bytes", self.imgbuild(
+                *command, status=3, env=short).error)
+        result = self.build(status=2, env={"IMGBUILD_MAX_LINE": "much"})
+        self.assertIn('invalid IMGBUILD_MAX_LINE "much"', result.error)
 
     def test_no_dockerfile_no_context(self):
         self.assert_usage(["build", "."],
