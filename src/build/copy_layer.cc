@@ -44,7 +44,7 @@ store::StoredLayer Write(Step& step, const CopyTree& tree,
   if (earlier) options.previous = earlier->blob;
   if (files) options.tar = &*files;
   layer::MemberIndex index;
-  const auto made = step.WriteLayer(
+  auto made = step.WriteLayer(
       [&](layer::LayerWriter& writer) { tree.Write(writer, env.pool, cancel); },
       options, &index);
   if (index.members.size() >= kMinMembers) {

@@ -77,7 +77,7 @@ class RealFetcher : public Fetcher {
       for (const std::string& line : Split(result.out, '\n')) {
         const size_t tab = line.find('\t');
         if (tab == std::string::npos || line.substr(tab + 1) != name) continue;
-        const std::string commit = line.substr(0, tab);
+        std::string commit = line.substr(0, tab);
         if (plan::IsFullCommit(commit)) return commit;
       }
     }

@@ -109,7 +109,7 @@ class MakingResolver : public plan::ImageResolver {
       return table_.Ask(reference);
     }
     if (pin == nullptr) return table_.Ask(reference);
-    const NamedDocument kept{pin->digest, pin->media_type, pin->size};
+    NamedDocument kept{pin->digest, pin->media_type, pin->size};
     if (!Updates(*pin)) return kept;
     const NamedDocument now = table_.Head(reference);
     if (now.digest == pin->digest) return kept;

@@ -128,7 +128,7 @@ std::optional<store::StoredLayer> PerformRun(Step& step,
   if (result.exit_code != 0 || !result.start_error.empty()) {
     throw Failure(op, result);
   }
-  const auto layer = step.WriteLayer([&](layer::LayerWriter& writer) {
+  auto layer = step.WriteLayer([&](layer::LayerWriter& writer) {
     layer::DiffOptions options;
     options.epoch = step.vertex().epoch;
     options.opaque_xattr = step.env().store.snapshots().opaque_xattr();

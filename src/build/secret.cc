@@ -10,7 +10,7 @@
 namespace imgbuild::build {
 namespace {
 
-constexpr size_t kMaxSecretBytes = 500 * 1024;
+constexpr size_t kMaxSecretBytes = size_t{500} * 1024;
 
 }  // namespace
 

@@ -16,7 +16,7 @@
 namespace imgbuild::build {
 namespace {
 
-constexpr size_t kMaxKeyBytes = 100 * 1024;
+constexpr size_t kMaxKeyBytes = size_t{100} * 1024;
 constexpr int kStartTries = 500;  // of 10 ms
 
 Error Usage(const SshForward& forward, std::string_view what) {
@@ -133,7 +133,7 @@ std::string SshAgents::StartAgent(const SshForward& forward,
         .WithHint("install openssh-client, or forward a running agent");
   }
   dirs_.push_back(MemoryDir());
-  const std::string socket = dirs_.back().path() + "/agent";
+  std::string socket = dirs_.back().path() + "/agent";
   ProcessOptions options;
   options.argv = {"ssh-agent", "-D", "-a", socket};
   options.env = AgentEnvironment("");

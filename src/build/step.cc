@@ -95,7 +95,7 @@ std::string Step::ContentDigest(const plan::FileSource& from) {
   for (const auto& pattern : copy.excludes) recipe.Add("exclude", pattern);
   const oci::Digest key = recipe.Digest();
   if (const auto known = env().store.cache().Find(key)) return known->recipe;
-  const std::string digest = compute();
+  std::string digest = compute();
   env().store.cache().Put(key, {std::nullopt, digest});
   return digest;
 }

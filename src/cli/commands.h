@@ -21,7 +21,6 @@ int CheckCommand(App& app, const Words& words);
 int PinCommand(App& app, const Words& words);
 int UnpinCommand(App& app, const Words& words);
 int LockExportCommand(App& app, const Words& words);
-int ContextCommand(App& app, const Words& words);
 int PullCommand(App& app, const Words& words);
 int PushCommand(App& app, const Words& words);
 int RunCommand(App& app, const Words& words);

@@ -20,7 +20,7 @@ std::string ShortestFloat(double value) {
   char text[64];
   const auto end = std::to_chars(text, text + sizeof(text), value,
                                  std::chars_format::scientific);
-  const std::string shown(text, end.ptr);
+  std::string shown(text, end.ptr);
   const int exponent = std::atoi(shown.c_str() + shown.find('e') + 1);
   if (exponent < -4 || exponent >= 6) return shown;
   const auto fixed =

@@ -472,7 +472,7 @@ store::ImageRecord RunOptions::Pull(App& app, const oci::Reference& reference,
                                  : "Downloaded newer image for",
                reference.Familiar());
   }
-  const auto record = app.store().images().FindManifest(pulled.image.manifest);
+  auto record = app.store().images().FindManifest(pulled.image.manifest);
   if (!record) {
     throw Error(ErrorCode::kHost, "the image that was pulled is gone again");
   }
@@ -517,7 +517,7 @@ store::ContainerRecord RunOptions::Create(App& app) {
   }
   const store::ImageRecord image = FindOrPull(app);
   CheckPlatform(image);
-  const store::ContainerRecord record =
+  store::ContainerRecord record =
       containers.Create(image, words.front(), name_, config);
   if (cidfile_.empty()) return record;
   try {

@@ -12,7 +12,7 @@ namespace {
 
 oci::Reference TargetOf(const std::string& word) {
   try {
-    const oci::Reference name = oci::Reference::Parse(word).WithDefaultTag();
+    oci::Reference name = oci::Reference::Parse(word).WithDefaultTag();
     if (!name.digest()) return name;
   } catch (const Error& error) {
     Error failed(ErrorCode::kFailed,

@@ -83,7 +83,7 @@ std::string TakeAddress(const std::string& whole, std::string& rest) {
     if (end == std::string::npos) {
       throw Error(ErrorCode::kUsage, "Invalid ip address: " + whole);
     }
-    const std::string address = rest.substr(1, end - 1);
+    std::string address = rest.substr(1, end - 1);
     rest.erase(0, end + 2);
     return address;
   }

@@ -160,7 +160,7 @@ exec::ExitResult Monitor::Run(exec::ExecIo io, const CancelToken& cancel) {
   };
   try {
     const exec::ProcessSpec spec = Prepare();
-    const exec::ExitResult result = engine_.executor.Run(spec, io, cancel);
+    exec::ExitResult result = engine_.executor.Run(spec, io, cancel);
     RecordEnd(result);
     return result;
   } catch (const Error& error) {
@@ -222,7 +222,7 @@ exec::ExitResult RunForeground(const Engine& engine, const Container& container,
     io.stderr_fd = 2;
   }
   try {
-    const exec::ExitResult result = monitor.Run(io, cancel);
+    exec::ExitResult result = monitor.Run(io, cancel);
     // The network ends while the container is removed.
     engine.executor.Dismiss();
     monitor.Finish();

@@ -113,10 +113,8 @@ class DirIndex::Loader {
   void AddEntry(const char* name, uint8_t type) {
     const std::string_view text(name);
     struct ::stat st = {};
-    bool known = type != DT_UNKNOWN;
-    if (!known) {
+    if (type == DT_UNKNOWN) {
       if (!Stat(name, &st)) return;
-      known = true;
       type = S_ISDIR(st.st_mode) ? DT_DIR : DT_REG;
     }
     PatternList::WalkDecision decision;

@@ -13,7 +13,7 @@ namespace imgbuild::context {
 namespace {
 
 // The reference reads lines with a scanner of this size, line end included.
-constexpr size_t kMaxLine = 64 * 1024;
+constexpr size_t kMaxLine = size_t{64} * 1024;
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 // What the ignore file's reader makes of a trimmed line: relative to the root,

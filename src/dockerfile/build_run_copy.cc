@@ -17,7 +17,7 @@ namespace {
 // A flag whose value is one of a few words.
 std::optional<Word> OneOf(const FlagSet& flags, std::string_view name,
                           const std::vector<std::string>& values) {
-  const std::optional<Word> word = flags.TextOrEmpty(name);
+  std::optional<Word> word = flags.TextOrEmpty(name);
   if (!word ||
       std::find(values.begin(), values.end(), word->text) != values.end())
     return word;

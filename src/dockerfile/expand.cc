@@ -125,7 +125,7 @@ class Expander {
       at_ = text_.size();
       Fail(begin, "a single quote has no end");
     }
-    const std::string out(text_.substr(at_, end - at_));
+    std::string out(text_.substr(at_, end - at_));
     at_ = end + 1;
     return out;
   }

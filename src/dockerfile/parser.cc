@@ -85,7 +85,7 @@ class FileParser {
   }
 
   void Include(const LogicalLine& line, const InstructionSyntax& syntax) {
-    FlagSet(line, syntax.flags, out_.escape, "INCLUDE", {});
+    const FlagSet none(line, syntax.flags, out_.escape, "INCLUDE", {});
     const std::string name(line.Text(syntax.arguments));
     if (name.empty()) throw Refused(line, "requires a file");
     if (!options_.include) {

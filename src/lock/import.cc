@@ -171,7 +171,7 @@ class ProvenanceReader {
 
   static std::string Commit(const Json& digests) {
     for (const char* key : {"gitCommit", "sha1"}) {
-      if (const std::string found = TextOr(digests, key); !found.empty()) {
+      if (std::string found = TextOr(digests, key); !found.empty()) {
         return found;
       }
     }
