@@ -8,6 +8,7 @@
 #include "imgbuild/build/locking.h"
 #include "imgbuild/layer/layer_writer.h"
 #include "imgbuild/lock/update.h"
+#include "imgbuild/registry/client.h"
 #include "imgbuild/util/error.h"
 #include "imgbuild/util/strings.h"
 
@@ -48,6 +49,38 @@ class MakingResolver : public plan::ImageResolver {
 
   plan::ResolvedImage Resolve(const oci::Reference& reference,
                               const oci::Platform& platform) override {
+    const lock::ImagePin* pin = current_.FindImage(reference);
+    if (pin == nullptr || options_.refuse_conflicts) {
+      return Answered(reference, platform);
+    }
+    try {
+      return Answered(reference, platform);
+    } catch (const registry::NotFoundError&) {
+      // The report has a line for it, and others: one digest that was lost
+      // must not hide them. Its triggers are not known.
+      const oci::Digest& digest = pin->digest;
+      return {reference, digest, digest, digest, {}, {}, 0};
+    }
+  }
+
+  plan::ResolvedImage ResolveLayout(const std::string& layout,
+                                    const oci::Platform& platform) override {
+    return table_.Layout(layout, platform);
+  }
+
+  // Whether the lock says too little about an entry of this name.
+  bool Wants(const std::string& name, const oci::Platform& platform) const {
+    const lock::ImagePin* pin = current_.FindImage(oci::Reference::Parse(name));
+    return pin == nullptr || !pin->platforms.contains(platform.ToString()) ||
+           Updates(*pin) || options_.choose.contains(name);
+  }
+
+  const std::map<std::string, Answer>& answers() const { return answers_; }
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+ private:
+  plan::ResolvedImage Answered(const oci::Reference& reference,
+                               const oci::Platform& platform) {
     const std::string key = lock::KeyOf(reference).ToString();
     auto it = answers_.find(key);
     if (it == answers_.end()) {
@@ -72,22 +105,6 @@ class MakingResolver : public plan::ImageResolver {
     return image;
   }
 
-  plan::ResolvedImage ResolveLayout(const std::string& layout,
-                                    const oci::Platform& platform) override {
-    return table_.Layout(layout, platform);
-  }
-
-  // Whether the lock says too little about an entry of this name.
-  bool Wants(const std::string& name, const oci::Platform& platform) const {
-    const lock::ImagePin* pin = current_.FindImage(oci::Reference::Parse(name));
-    return pin == nullptr || !pin->platforms.contains(platform.ToString()) ||
-           Updates(*pin) || options_.choose.contains(name);
-  }
-
-  const std::map<std::string, Answer>& answers() const { return answers_; }
-  const std::vector<std::string>& warnings() const { return warnings_; }
-
- private:
   bool Updates(const lock::ImagePin& pin) const {
     return options_.update_all ||
            MatchesAny(options_.update, lock::Kind::kImage, pin.name.ToString());

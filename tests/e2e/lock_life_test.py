@@ -256,6 +256,27 @@ class Life(lock_test.LockCase):
         lock.rmdir()
         self.build()
 
+    def test_a_lost_digest_hides_nothing(self):
+        lost = self.push("lost")
+        self.push("moving")
+        self.dockerfile(f"FROM {self.host}/lost:1\n"
+                        f"FROM {self.host}/moving:1\n")
+        self.imgbuild("lock")
+        self.push("moving", b"new\n")
+        path = self.registry.blob_path(lost)
+        good = path.read_bytes()
+        path.unlink()
+        self.addCleanup(path.write_bytes, good)
+        empty = {"IMGBUILD_ROOT": str(self.dir / "other")}
+        for words in (["--check"], ["verify"]):
+            text = self.imgbuild("lock", *words, status=4, env=empty).stdout
+            self.assertRegex(text, r"(?m)^  gone +\S+/lost:1 ")
+            self.assertIn("/moving:1", text)
+        self.dockerfile(
+            f"FROM {self.host}/moving:1@sha256:{'1' * 64}\n")
+        text = self.imgbuild("lock", "--check", status=4, env=empty).stdout
+        self.assertRegex(text, r"(?m)^  conflict +\S+/moving:1 ")
+
     def test_sixteen_names_are_asked_for_at_a_time(self):
         gate = threading.Barrier(16)
         asked, under_way, most = [], set(), []
