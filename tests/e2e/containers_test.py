@@ -564,8 +564,10 @@ class Soak(ContainerCase):
     @staticmethod
     def world():
         mounts = pathlib.Path("/proc/self/mountinfo").read_text()
-        cgroups = {str(path) for path in pathlib.Path("/sys/fs/cgroup").glob(
-            "**/imgbuild-*")}
+        # Not glob(): it fails where a directory goes away under it.
+        cgroups = {os.path.join(path, name)
+                   for path, names, _ in os.walk("/sys/fs/cgroup")
+                   for name in names if name.startswith("imgbuild-")}
         spaces = set()
         for path in pathlib.Path("/proc").glob("[0-9]*/ns/net"):
             try:

@@ -258,7 +258,7 @@ class Life(lock_test.LockCase):
 
     def test_a_lost_digest_hides_nothing(self):
         lost = self.push("lost")
-        self.push("moving")
+        self.push("moving", b"old\n")
         self.dockerfile(f"FROM {self.host}/lost:1\n"
                         f"FROM {self.host}/moving:1\n")
         self.imgbuild("lock")
@@ -268,13 +268,15 @@ class Life(lock_test.LockCase):
         path.unlink()
         self.addCleanup(path.write_bytes, good)
         empty = {"IMGBUILD_ROOT": str(self.dir / "other")}
-        for words in (["--check"], ["verify"]):
-            text = self.imgbuild("lock", *words, status=4, env=empty).stdout
+        for word, status, other in (("--check", 6, "moved"),
+                                    ("verify", 4, "fresh")):
+            text = self.imgbuild("lock", word, status=status,
+                                 env=empty).stdout
             self.assertRegex(text, r"(?m)^  gone +\S+/lost:1 ")
-            self.assertIn("/moving:1", text)
+            self.assertRegex(text, rf"(?m)^  {other} +\S+/moving:1 ")
         self.dockerfile(
             f"FROM {self.host}/moving:1@sha256:{'1' * 64}\n")
-        text = self.imgbuild("lock", "--check", status=4, env=empty).stdout
+        text = self.imgbuild("lock", "--check", status=6, env=empty).stdout
         self.assertRegex(text, r"(?m)^  conflict +\S+/moving:1 ")
 
     def test_sixteen_names_are_asked_for_at_a_time(self):

@@ -73,7 +73,7 @@ class CheckIncludes(unittest.TestCase):
         }, "src/build/b.cc:1: <curl/curl.h> belongs to "
            "src/registry/curl_[a-z_]+.(cc|h)",
            "src/oci/a.h:1: <nlohmann/json.hpp> belongs to "
-           "src/(cli/.*|lock/json_place).h|src/.*.cc")
+           "src/(cli/.*|lock/json_place|exec/yaml_reader).h|src/.*.cc")
 
     def test_source_or_test_that_is_not_built(self):
         self.expect({
