@@ -114,29 +114,41 @@ ExternalName StageEvaluator::NewName(ExternalName::Kind kind,
   return name;
 }
 
-std::vector<ExternalName> ExternalNames(const dockerfile::Dockerfile& file,
-                                        const PlanOptions& options,
-                                        ImageResolver& resolver) {
+namespace {
+
+// Every stage counts, whether a target needs it or not. `evaluate` gets the
+// context after all names were told to the resolver, so that requests overlap.
+template <typename Evaluate>
+void WithAllStages(const dockerfile::Dockerfile& file,
+                   const PlanOptions& options, ImageResolver& resolver,
+                   Evaluate evaluate) {
   BuildGraph graph;
   const GlobalArgs globals(file, options, TargetStageName(file, options));
   const StageTable stages(file, options, globals);
   PlanContext context{file, options, resolver, globals, stages, graph,
                       {},   {},      {},       {},      nullptr};
   for (size_t i = 0; i < stages.size(); ++i) PrefetchStage(context, i);
-  NoteFrontend(context);
-  for (size_t i = 0; i < stages.size(); ++i) EnsureStage(context, i);
-  return std::move(graph.names);
+  evaluate(context);
+}
+
+}  // namespace
+
+std::vector<ExternalName> ExternalNames(const dockerfile::Dockerfile& file,
+                                        const PlanOptions& options,
+                                        ImageResolver& resolver) {
+  std::vector<ExternalName> names;
+  WithAllStages(file, options, resolver, [&](PlanContext& context) {
+    NoteFrontend(context);
+    for (size_t i = 0; i < context.stages.size(); ++i) EnsureStage(context, i);
+    names = std::move(context.graph.names);
+  });
+  return names;
 }
 
 void PrefetchExternalNames(const dockerfile::Dockerfile& file,
                            const PlanOptions& options,
                            ImageResolver& resolver) {
-  BuildGraph graph;
-  const GlobalArgs globals(file, options, TargetStageName(file, options));
-  const StageTable stages(file, options, globals);
-  PlanContext context{file, options, resolver, globals, stages, graph,
-                      {},   {},      {},       {},      nullptr};
-  for (size_t i = 0; i < stages.size(); ++i) PrefetchStage(context, i);
+  WithAllStages(file, options, resolver, [](PlanContext&) {});
 }
 
 }  // namespace imgbuild::plan
